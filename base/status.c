@@ -1,0 +1,51 @@
+#include "base/status.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { SENTENCE_MAX = 1024 };
+
+static _Thread_local char last_error[SENTENCE_MAX];
+
+lopt_status lopt_fail(lopt_status s, const char *format, ...) {
+    va_list args;
+    char text[SENTENCE_MAX]; /* the arguments may point into last_error */
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    memcpy(last_error, text, sizeof text);
+    return s;
+}
+
+lopt_status lopt_fail_prefix(lopt_status s, const char *format, ...) {
+    va_list args;
+    char prefix[SENTENCE_MAX / 2], text[2 * SENTENCE_MAX];
+    va_start(args, format);
+    vsnprintf(prefix, sizeof prefix, format, args);
+    va_end(args);
+    snprintf(text, sizeof text, "%s: %s", prefix, last_error);
+    text[SENTENCE_MAX - 1] = 0;
+    memcpy(last_error, text, SENTENCE_MAX);
+    return s;
+}
+
+const char *lopt_last_error(void) { return last_error; }
+
+const char *lopt_status_name(lopt_status s) {
+    switch (s) {
+    case LOPT_OK: return "LOPT_OK";
+    case LOPT_ERR_ARGUMENT: return "LOPT_ERR_ARGUMENT";
+    case LOPT_ERR_CONFIG: return "LOPT_ERR_CONFIG";
+    case LOPT_ERR_MEMORY: return "LOPT_ERR_MEMORY";
+    case LOPT_ERR_UNSUPPORTED: return "LOPT_ERR_UNSUPPORTED";
+    case LOPT_ERR_DEVICE: return "LOPT_ERR_DEVICE";
+    case LOPT_ERR_COMM: return "LOPT_ERR_COMM";
+    case LOPT_ERR_IO: return "LOPT_ERR_IO";
+    case LOPT_ERR_FORMAT: return "LOPT_ERR_FORMAT";
+    case LOPT_ERR_TASK: return "LOPT_ERR_TASK";
+    }
+    return "LOPT_ERR_UNKNOWN";
+}
+
+const char *lopt_version(void) { return LOPT_VERSION; } /* set by the build from the one place that states it */

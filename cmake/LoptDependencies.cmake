@@ -1,0 +1,5 @@
+# What lopt stands on. The library needs jansson (JSON) and xxHash (checksums); OpenMP is taken where there is one.
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
+pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
+find_package(OpenMP COMPONENTS C)

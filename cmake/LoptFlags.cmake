@@ -1,0 +1,23 @@
+# Compiler flags for all of lopt: GNU C11, warnings are errors, hidden symbols.
+set(CMAKE_C_STANDARD 11)
+set(CMAKE_C_EXTENSIONS ON)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_C_VISIBILITY_PRESET hidden)
+set(CMAKE_CXX_VISIBILITY_PRESET hidden)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+set(CMAKE_C_FLAGS_RELEASE "-O3 -g1")
+set(CMAKE_CXX_FLAGS_RELEASE "-O2 -g1")
+
+add_library(lopt_flags INTERFACE)
+target_include_directories(lopt_flags INTERFACE ${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/include)
+target_compile_definitions(lopt_flags INTERFACE LOPT_VERSION="${PROJECT_VERSION}" _GNU_SOURCE)
+target_compile_options(
+  lopt_flags
+  INTERFACE -Wall -Wextra -Werror -Wshadow -Wvla
+            $<$<COMPILE_LANGUAGE:C>:-Wstrict-prototypes -Wmissing-prototypes -Wno-psabi>
+            # The cell's polynomials need these three, and would break under -ffast-math (kernels/cell/vf.h).
+            -ffp-contract=fast -fno-math-errno -fno-trapping-math)
+if(LOPT_SANITIZE)
+  add_compile_options(-fsanitize=${LOPT_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=${LOPT_SANITIZE})
+endif()

@@ -1,0 +1,142 @@
+/* lopt, second header: training learned optimizers, judging them, and the corpus of tasks. The rules at the top of <lopt/lopt.h> hold.
+ * Long calls report through a callback and stop early, with everything saved, when it returns non-zero. */
+#ifndef LOPT_META_H
+#define LOPT_META_H
+
+#include "lopt/lopt.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- Corpus ------------------------------------------------------------------------------------------------------------ */
+
+typedef struct lopt_task_key { /* one knob of a family's spec */
+    const char *name, *help;
+    double default_value, min, max; /* lists (hidden layers) give the bounds of each element */
+    int is_integer, is_list;
+    const char *default_text; /* the default as one would write it in a spec */
+} lopt_task_key;
+
+typedef struct lopt_family_info {
+    const char *name, *summary, *formula;
+    size_t num_keys;
+    const lopt_task_key *keys;
+    size_t num_instances;
+    const char *const *instances; /* the default instances, as specs */
+    int held_out;                 /* 1: for evaluation only, refused in training configurations */
+    int has_accuracy;             /* 1: reports test accuracy */
+} lopt_family_info;
+
+LOPT_API size_t lopt_family_count(void);
+/* Static memory; NULL beyond the last family. */
+LOPT_API const lopt_family_info *lopt_family_get(size_t index);
+/* num_tensors, counts: of the task, static until it is freed. */
+LOPT_API const char *lopt_task_name(const lopt_task *t);
+LOPT_API size_t lopt_task_num_tensors(const lopt_task *t);
+LOPT_API const size_t *lopt_task_counts(const lopt_task *t);
+
+/* ---- Weights, inspected ------------------------------------------------------------------------------------------------- */
+
+/* One weight tensor of the flat vector. shape [2], the second 1 for vectors. Returns 0 beyond the last. */
+LOPT_API int lopt_weights_tensor(const lopt_weights *w, size_t index, const char **name, size_t *offset, size_t shape[2]);
+/* Size or flag by its option name ("param", "attention", ...); -1 for an unknown one. */
+LOPT_API int lopt_weights_option(const lopt_weights *w, const char *name);
+/* JSON object of the file's provenance; NULL if it has none. Owned by w. */
+LOPT_API const char *lopt_weights_provenance(const lopt_weights *w);
+
+/* ---- Training ------------------------------------------------------------------------------------------------------------ */
+
+typedef struct lopt_config_key { /* one knob of the training configuration; the table is what parser, --help and docs read */
+    const char *name;            /* dotted, e.g. "meta_optimizer.learning_rate" */
+    const char *type;            /* "int", "float", "bool", "choice", "list", "string" */
+    const char *default_text;
+    double min, max;         /* numbers only */
+    const char *choices;     /* "adam|adamw|rmsprop", choice only */
+    const char *help;
+} lopt_config_key;
+
+LOPT_API size_t lopt_config_count(void);
+LOPT_API const lopt_config_key *lopt_config_get(size_t index); /* static memory; NULL beyond the last */
+
+typedef struct lopt_train_progress {
+    uint64_t iteration, iterations;   /* meta-iterations done, and wanted */
+    uint64_t inner_steps;             /* done since the start of this process */
+    double seconds;                   /* since the start of this process */
+    double meta_loss, meta_loss_ema;  /* mean over particles, and its moving average */
+    double gradient_norm, learning_rate;
+    uint64_t diverged, restarted;     /* particles, in this meta-iteration */
+    uint64_t window;                  /* steps in this window */
+} lopt_train_progress;
+
+typedef int (*lopt_train_fn)(void *self, const lopt_train_progress *p);
+
+typedef struct lopt_train_options {
+    size_t struct_size;
+    const char *config_path;        /* JSON file, or NULL: all defaults */
+    const char *const *overrides;   /* [num_overrides] "key=value", applied in order after the file */
+    size_t num_overrides;
+    const char *out_dir;            /* run directory: created; must be empty of a run unless resume */
+    int resume;                     /* 1: go on from the newest checkpoint of out_dir */
+    lopt_train_fn progress;         /* NULL: none. Non-zero: write a checkpoint and return LOPT_OK with *stopped = 1 */
+    void *self;
+    const volatile int *stop;       /* NULL, or a flag that a signal handler may set to 1: as a non-zero progress */
+} lopt_train_options;
+
+#define LOPT_TRAIN_OPTIONS_INIT \
+    { sizeof(lopt_train_options), NULL, NULL, 0, NULL, 0, NULL, NULL, NULL }
+
+/* stopped  out, may be NULL: 1 if it ended before all meta-iterations were done */
+LOPT_API lopt_status lopt_train(const lopt_train_options *o, int *stopped);
+
+/* ---- Evaluation ---------------------------------------------------------------------------------------------------------- */
+
+typedef struct lopt_eval_progress {
+    size_t runs_done, runs_total;
+    double seconds;
+    const char *task, *optimizer; /* what has just been run */
+} lopt_eval_progress;
+
+typedef int (*lopt_eval_fn)(void *self, const lopt_eval_progress *p);
+
+typedef struct lopt_eval_options {
+    size_t struct_size;
+    const lopt_weights *const *weights; /* [num_weights] learned optimizers to judge */
+    const char *const *labels;          /* [num_weights] their names in the report */
+    size_t num_weights;
+    const char *suite;  /* "quick" (NULL too), "corpus", "heldout", "digits", or specs separated by ';' */
+    size_t steps;       /* 1000: the horizon */
+    size_t seeds;       /* 3 */
+    uint64_t seed;      /* 0 */
+    const char *out_dir; /* report.html, results.json, results.csv are written here; created */
+    const char *cache_dir; /* NULL: out_dir/cache. Baseline sweeps are kept here, keyed by task, steps and seeds */
+    lopt_eval_fn progress; /* NULL: none. Non-zero: stop with what is finished cached, LOPT_OK and *stopped = 1 */
+    void *self;
+    const volatile int *stop;
+} lopt_eval_options;
+
+#define LOPT_EVAL_OPTIONS_INIT \
+    { sizeof(lopt_eval_options), NULL, NULL, 0, NULL, 1000, 3, 0, NULL, NULL, NULL, NULL, NULL }
+
+/* summary  out: the table for the terminal, malloc'ed text, released with lopt_string_free; may be NULL */
+LOPT_API lopt_status lopt_evaluate(const lopt_eval_options *o, char **summary, int *stopped);
+LOPT_API void lopt_string_free(char *s);
+
+/* ---- Machine ------------------------------------------------------------------------------------------------------------- */
+
+typedef struct lopt_machine {
+    const char *isa;          /* "avx512", "avx2", "baseline": what the kernels run on */
+    int threads;              /* OpenMP threads in use */
+    double fma_per_second;    /* measured: fused multiply-adds of floats, all threads */
+    double copy_per_second;   /* measured: bytes moved (read + written) by a copy larger than the caches, all threads */
+} lopt_machine;
+
+/* Measures for about a second. */
+LOPT_API lopt_status lopt_machine_measure(lopt_machine *out);
+/* Name of the instruction set in use; LOPT_ISA=avx512|avx2|baseline in the environment lowers it. */
+LOPT_API const char *lopt_isa(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,204 @@
+/* vf: the number type that the cell is written on. One lane is one parameter.
+ *
+ * VF_LANES 16, 8, 4: GNU C vector types (AVX-512, AVX2, any 128-bit unit). VF_LANES 1: plain float, as on CUDA, where a thread
+ * is a lane. Arithmetic is written with + - * /; the few functions below are all that differs between the two.
+ * Compile with -ffp-contract=fast -fno-math-errno -fno-trapping-math, never with -ffast-math (it breaks the rounding in vf_exp2).
+ * Accuracy: exp2, log2, log1p, asinh a few units in the last place; sigmoid and tanh 2e-7 absolute. */
+#ifndef LOPT_CELL_VF_H
+#define LOPT_CELL_VF_H
+
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#ifndef VF_LANES
+#if defined(__CUDACC__)
+#define VF_LANES 1
+#elif defined(__AVX512F__)
+#define VF_LANES 16
+#elif defined(__AVX2__)
+#define VF_LANES 8
+#else
+#define VF_LANES 4
+#endif
+#endif
+
+#if defined(__CUDACC__)
+#define CELL_FN static __host__ __device__ __forceinline__
+#else
+#define CELL_FN static inline __attribute__((always_inline, unused))
+#endif
+
+#if VF_LANES == 1
+typedef float vf;
+typedef int32_t vi;
+typedef int vmask;
+#else
+#if defined(__AVX512F__) || defined(__AVX2__)
+#include <immintrin.h>
+#endif
+typedef float vf __attribute__((vector_size(VF_LANES * 4)));
+typedef int32_t vi __attribute__((vector_size(VF_LANES * 4)));
+typedef vi vmask;
+#endif
+
+/* ---- Moving data ---- */
+
+#if VF_LANES == 1
+CELL_FN vf vf_set1(float a) { return a; }
+CELL_FN vf vf_load(const float *p) { return *p; }
+CELL_FN void vf_store(float *p, vf a) { *p = a; }
+CELL_FN vf vf_select(vmask m, vf a, vf b) { return m ? a : b; }
+CELL_FN float vf_sum(vf a) { return a; }
+CELL_FN vi vf_bits(vf a) {
+    vi r;
+    memcpy(&r, &a, 4);
+    return r;
+}
+CELL_FN vf vf_from_bits(vi a) {
+    vf r;
+    memcpy(&r, &a, 4);
+    return r;
+}
+CELL_FN vf vf_from_int(vi a) { return (float)a; }
+CELL_FN vf vf_lane_index(void) { return 0.0f; }
+#else
+CELL_FN vf vf_set1(float a) { return a - (vf){0}; }
+/* Any alignment of a float array. */
+CELL_FN vf vf_load(const float *p) {
+    vf r;
+    memcpy(&r, p, sizeof r);
+    return r;
+}
+CELL_FN void vf_store(float *p, vf a) { memcpy(p, &a, sizeof a); }
+CELL_FN vi vf_bits(vf a) { return (vi)a; }
+CELL_FN vf vf_from_bits(vi a) { return (vf)a; }
+CELL_FN vf vf_from_int(vi a) { return __builtin_convertvector(a, vf); }
+CELL_FN vf vf_select(vmask m, vf a, vf b) { return (vf)(((vi)a & m) | ((vi)b & ~m)); }
+/* Sum of the lanes, always in the same order. */
+CELL_FN float vf_sum(vf a) {
+    float lane[VF_LANES];
+    memcpy(lane, &a, sizeof a);
+    for (int half = VF_LANES / 2; half > 0; half /= 2)
+        for (int i = 0; i < half; i++) lane[i] += lane[i + half];
+    return lane[0];
+}
+CELL_FN vf vf_lane_index(void) {
+    vf r;
+    for (int i = 0; i < VF_LANES; i++) r[i] = (float)i;
+    return r;
+}
+#endif
+
+/* The first `count` floats of p, zeros in the other lanes; nothing beyond is read (or written). count 0..VF_LANES */
+CELL_FN vf vf_load_first(const float *p, int count) {
+    float lane[VF_LANES];
+    for (int i = 0; i < VF_LANES; i++) lane[i] = i < count ? p[i] : 0.0f;
+    return vf_load(lane);
+}
+CELL_FN void vf_store_first(float *p, vf a, int count) {
+    float lane[VF_LANES];
+    vf_store(lane, a);
+    for (int i = 0; i < VF_LANES && i < count; i++) p[i] = lane[i];
+}
+/* 1 in the first `count` lanes, 0 in the others. */
+CELL_FN vf vf_first_lanes(int count) {
+    return vf_select(vf_lane_index() < vf_set1((float)count), vf_set1(1.0f), vf_set1(0.0f));
+}
+
+/* ---- Elementary functions ---- */
+
+CELL_FN vf vf_min(vf a, vf b) { return vf_select(a < b, a, b); }
+CELL_FN vf vf_max(vf a, vf b) { return vf_select(a > b, a, b); }
+CELL_FN vf vf_abs(vf a) { return vf_from_bits(vf_bits(a) & 0x7fffffff); }
+/* |a| with the sign of s. */
+CELL_FN vf vf_copysign(vf a, vf s) {
+    return vf_from_bits((vf_bits(a) & 0x7fffffff) | (vf_bits(s) & (int32_t)0x80000000u));
+}
+
+#if VF_LANES == 16 && defined(__AVX512F__)
+CELL_FN vf vf_sqrt(vf a) { return (vf)_mm512_sqrt_ps((__m512)a); }
+/* 1/a and 1/sqrt(a) for normal positive a below 2^126: estimate and one Newton step; division would take five times as long. */
+CELL_FN vf vf_rcp(vf a) {
+    vf y = (vf)_mm512_rcp14_ps((__m512)a);
+    return y + y * (1.0f - a * y);
+}
+CELL_FN vf vf_rsqrt(vf a) {
+    vf y = (vf)_mm512_rsqrt14_ps((__m512)a);
+    return y + (0.5f * y) * (1.0f - (a * y) * y);
+}
+#else
+#if VF_LANES == 8 && defined(__AVX2__)
+CELL_FN vf vf_sqrt(vf a) { return (vf)_mm256_sqrt_ps((__m256)a); }
+#elif VF_LANES == 1
+CELL_FN vf vf_sqrt(vf a) { return sqrtf(a); }
+#else
+CELL_FN vf vf_sqrt(vf a) {
+    for (int i = 0; i < VF_LANES; i++) a[i] = __builtin_sqrtf(a[i]);
+    return a;
+}
+#endif
+CELL_FN vf vf_rcp(vf a) { return 1.0f / a; }
+CELL_FN vf vf_rsqrt(vf a) { return 1.0f / vf_sqrt(a); }
+#endif
+
+/* 2^x, x held to [-126, 126]; minimax polynomial of degree 6, relative error 2e-9 before rounding. */
+CELL_FN vf vf_exp2(vf x) {
+    const float to_integer = 12582912.0f; /* 1.5 * 2^23: adding it rounds to an integer that stands in the low bits */
+    x = vf_max(vf_min(x, vf_set1(126.0f)), vf_set1(-126.0f));
+    vf t = x + to_integer;
+    vf f = x - (t - to_integer);
+    vf p = vf_set1(1.53533620e-4f);
+    p = p * f + 1.33988747e-3f;
+    p = p * f + 9.61843736e-3f;
+    p = p * f + 5.55033247e-2f;
+    p = p * f + 2.40226479e-1f;
+    p = p * f + 6.93147203e-1f;
+    p = p * f + 1.0f;
+    return vf_from_bits(vf_bits(p) + (vf_bits(t) - 0x4b400000) * 8388608);
+}
+
+/* log2 of a normal positive x; f P(f) around 1, relative error 3e-8 before rounding. */
+CELL_FN vf vf_log2(vf x) {
+    vi b = vf_bits(x);
+    vi e = (b - 0x3f3504f3) >> 23; /* sqrt(1/2): the mantissa goes to [sqrt(1/2), sqrt(2)) */
+    vf f = vf_from_bits(b - e * 8388608) - 1.0f;
+    vf p = vf_set1(0.125836965f);
+    p = p * f - 0.207269795f;
+    p = p * f + 0.215715648f;
+    p = p * f - 0.238944818f;
+    p = p * f + 0.287916244f;
+    p = p * f - 0.360703683f;
+    p = p * f + 0.480910643f;
+    p = p * f - 0.721347347f;
+    p = p * f + 1.442695f;
+    return p * f + vf_from_int(e);
+}
+
+#define VF_LN2 0.693147181f
+#define VF_LOG2_E 1.44269504f
+
+CELL_FN vf vf_exp(vf x) { return vf_exp2(x * VF_LOG2_E); }
+CELL_FN vf vf_log(vf x) { return vf_log2(x) * VF_LN2; }
+
+/* log(1 + y), y >= 0, accurate for small y: the rounding of 1 + y is put right to first order. */
+CELL_FN vf vf_log1p(vf y) {
+    vf u = 1.0f + y;
+    return vf_log(u) + (y - (u - 1.0f)) * vf_rcp(u);
+}
+
+CELL_FN vf vf_sigmoid(vf x) { return vf_rcp(1.0f + vf_exp2(x * -VF_LOG2_E)); }
+CELL_FN vf vf_tanh(vf x) { return 1.0f - 2.0f * vf_rcp(1.0f + vf_exp2(x * (2.0f * VF_LOG2_E))); }
+
+/* Odd; log1p form near 0, log 2|q| where q^2 is so large that + 1 is lost. */
+CELL_FN vf vf_asinh(vf q) {
+    vf a = vf_abs(q);
+    vf c = vf_min(a, vf_set1(1e4f));
+    vf c2 = c * c;
+    vf root = (c2 + 1.0f) * vf_rsqrt(c2 + 1.0f);
+    vf near = vf_log1p(c + c2 * vf_rcp(1.0f + root));
+    vf far = (vf_log2(vf_max(a, vf_set1(1.0f))) + 1.0f) * VF_LN2;
+    return vf_copysign(vf_select(a > vf_set1(1e4f), far, near), q);
+}
+
+#endif

@@ -1,0 +1,21 @@
+/* Weights made ready for the kernels: the flat vector's parts found by name, dense layers padded to whole vectors. */
+#ifndef LOPT_KERNELS_CPU_PREPARED_H
+#define LOPT_KERNELS_CPU_PREPARED_H
+
+#include "kernels/layout.h"
+
+typedef struct prepared_weights prepared_weights;
+
+/* Floats in a padded bias_param / bias_tensor, u or v buffer: 3P, 3T, T, G rounded up to 16. */
+static inline size_t padded(int n) { return ((size_t)n + 15) / 16 * 16; }
+
+/* flat [layout->count] is copied. LOPT_ERR_MEMORY at worst. */
+lopt_status prepared_create(const weight_layout *layout, const float *flat, prepared_weights **out);
+/* New values of the same shape. */
+void prepared_set(prepared_weights *w, const float *flat);
+void prepared_free(prepared_weights *w);
+const weight_layout *prepared_layout(const prepared_weights *w);
+/* Initial states, h [P], u [T], v [G]. */
+const float *prepared_initial(const prepared_weights *w, weight_id id);
+
+#endif
