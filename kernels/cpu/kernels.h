@@ -9,6 +9,7 @@
 #include <stddef.h>
 
 #include "kernels/cell/dims.h"
+#include "kernels/cpu/isa.h"
 #include "kernels/cpu/prepared.h"
 
 /* Parameters per chunk: sums are formed per chunk, then over chunks in order, so they do not depend on the number of threads. */
@@ -54,8 +55,11 @@ typedef struct step_apply_args {
     float inverse_rms_move, inverse_rms_attend, lr_scale, weight_decay;
 } step_apply_args;
 
-struct step_backward_args; /* kernels/cpu/adjoint.h */
-struct gru_tape;
+struct gru_tape; /* kernels/cpu/adjoint.h, as all that goes backward */
+struct step_backward_args;
+struct gru_backward_args;
+struct biases_backward_args;
+struct gradient_sums;
 
 typedef struct cpu_kernels {
     int lanes;
@@ -68,19 +72,25 @@ typedef struct cpu_kernels {
     double (*sum_log_lr)(lopt_dims dims, const float *state, size_t n);
     /* Rule 13: u_out [T] from mean [P + X], u_in [T] and bias_tensor. u_out may be u_in. tape NULL: not kept. */
     void (*tensor_rnn)(const prepared_weights *w, const float *mean, const float *u_in, const float *bias_tensor, float *u_out,
-                       struct gru_tape *tape);
+                       const struct gru_tape *tape);
     /* Rule 14: v_out [G] from mean [T] and v_in [G]. */
-    void (*global_rnn)(const prepared_weights *w, const float *mean, const float *v_in, float *v_out, struct gru_tape *tape);
+    void (*global_rnn)(const prepared_weights *w, const float *mean, const float *v_in, float *v_out, const struct gru_tape *tape);
     /* 1 if all n gradients are finite and at most 1e18 in size. */
     int (*all_finite)(const float *grad, size_t n);
-    /* Adjoints of step_forward and of the two RNNs: kernels/cpu/adjoint.h. */
+    double (*dot)(const float *a, const float *b, size_t n);
     void (*step_backward)(const prepared_weights *w, const struct step_backward_args *a);
+    void (*tensor_rnn_backward)(const prepared_weights *w, const struct gru_backward_args *a);
+    void (*global_rnn_backward)(const prepared_weights *w, const struct gru_backward_args *a);
+    void (*biases_backward)(const prepared_weights *w, const struct biases_backward_args *a);
+    /* The flat gradient [layout.count] from the sums of a window. */
+    void (*collect)(const prepared_weights *w, const struct gradient_sums *g, float *gradient);
     /* Repeats fused multiply-adds in registers; returns how many (counted per float) it did. */
     double (*fma_probe)(long rounds);
 } cpu_kernels;
 
-/* The table for isa_current(). */
+/* The table for isa_current(), and that of a given one (baseline where the build lacks it). */
 const cpu_kernels *cpu_kernels_current(void);
+const cpu_kernels *cpu_kernels_of(cpu_isa isa);
 
 /* alpha at the start of a run, section 3 of the format: log lo + (log hi - log lo)(U_tensor + U_parameter)/2. Fills the log learning
  * rate of n parameters of tensor `tensor`, and h from the initial state; averages are zeroed. state 64-byte aligned, block layout. */
