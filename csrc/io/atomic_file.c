@@ -1,0 +1,114 @@
+#include "csrc/io/atomic_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/memory.h"
+#include "base/status.h"
+
+static lopt_status io_error(const char *what, const char *path) {
+    return lopt_fail(LOPT_ERR_IO, "cannot %s %s: %s; the old file, if any, is unchanged", what, path, strerror(errno));
+}
+
+void atomic_file_abort(atomic_file *f) {
+    if (f->descriptor >= 0) close(f->descriptor);
+    if (f->temporary) unlink(f->temporary);
+    free(f->path);
+    free(f->temporary);
+    memset(f, 0, sizeof *f);
+    f->descriptor = -1;
+}
+
+/* mkstemp makes files that only their owner may read; give what umask allows, as open() would. */
+static mode_t ordinary_mode(void) {
+    mode_t mask = umask(0);
+    umask(mask);
+    return 0666 & ~mask;
+}
+
+lopt_status atomic_file_begin(const char *path, atomic_file *out) {
+    static const char suffix[] = ".XXXXXX";
+    atomic_file f = {-1, NULL, NULL};
+    lopt_status status = LOPT_OK;
+    void *name = NULL;
+    LOPT_TRY_CLEANUP(memory_text(path, &f.path));
+    LOPT_TRY_CLEANUP(memory_alloc(strlen(path) + sizeof suffix, 1, "a file name", &name));
+    sprintf(name, "%s%s", path, suffix);
+    f.descriptor = mkstemp(name);
+    f.temporary = f.descriptor >= 0 ? name : NULL;
+    if (f.descriptor < 0 || fchmod(f.descriptor, ordinary_mode()) != 0) {
+        status = io_error("make a temporary file beside", path);
+        if (f.descriptor < 0) free(name);
+        goto cleanup;
+    }
+    *out = f;
+    return LOPT_OK;
+cleanup:
+    atomic_file_abort(&f);
+    return status;
+}
+
+lopt_status atomic_file_append(atomic_file *f, const void *data, size_t size) {
+    const char *at = data;
+    while (size > 0) {
+        ssize_t n = write(f->descriptor, at, size);
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) return io_error("write", f->path);
+        at += n;
+        size -= (size_t)n;
+    }
+    return LOPT_OK;
+}
+
+lopt_status atomic_file_overwrite(atomic_file *f, size_t offset, const void *data, size_t size) {
+    if (pwrite(f->descriptor, data, size, (off_t)offset) != (ssize_t)size) return io_error("write", f->path);
+    return LOPT_OK;
+}
+
+/* A rename is on disk only when its directory is. */
+static int sync_directory(const char *path) {
+    char *copy = strdup(path);
+    if (copy == NULL) return -1;
+    int d = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int result = d < 0 ? -1 : fsync(d);
+    if (result != 0 && errno == EINVAL) result = 0; /* some filesystems cannot, and need not */
+    if (d >= 0) close(d);
+    free(copy);
+    return result;
+}
+
+lopt_status atomic_file_commit(atomic_file *f) {
+    lopt_status status = LOPT_OK;
+    int closed = 0;
+    if (fsync(f->descriptor) != 0 && errno != EINVAL) status = io_error("synchronise", f->path);
+    if (status == LOPT_OK) {
+        closed = close(f->descriptor) == 0;
+        f->descriptor = -1;
+        if (!closed) status = io_error("close", f->path);
+    }
+    if (status == LOPT_OK && rename(f->temporary, f->path) != 0) status = io_error("replace", f->path);
+    if (status == LOPT_OK) {
+        free(f->temporary);
+        f->temporary = NULL;
+        if (sync_directory(f->path) != 0)
+            status = lopt_fail(LOPT_ERR_IO, "%s is written, but its folder could not be synchronised: %s", f->path,
+                               strerror(errno));
+    }
+    atomic_file_abort(f); /* releases what is left */
+    return status;
+}
+
+lopt_status atomic_file_write(const char *path, const void *data, size_t size) {
+    atomic_file f;
+    LOPT_TRY(atomic_file_begin(path, &f));
+    lopt_status status = atomic_file_append(&f, data, size);
+    if (status == LOPT_OK) return atomic_file_commit(&f);
+    atomic_file_abort(&f);
+    return status;
+}

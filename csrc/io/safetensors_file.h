@@ -1,0 +1,14 @@
+/* What the reader and the writer of safetensors share. */
+#ifndef LOPT_CSRC_IO_SAFETENSORS_FILE_H
+#define LOPT_CSRC_IO_SAFETENSORS_FILE_H
+
+#include "csrc/io/safetensors.h"
+
+#define CHECKSUM_KEY "checksum"
+#define VERSION_KEY "lopt_version"
+enum { CHECKSUM_DIGITS = 16 };
+
+const char *safetensors_dtype_name(safetensors_dtype d); /* "F32", ... */
+size_t safetensors_dtype_size(safetensors_dtype d);      /* bytes */
+
+#endif
