@@ -6,7 +6,7 @@ file(GLOB LOPT_ISA_SOURCES CONFIGURE_DEPENDS kernels/cpu/isa_*.c tasks/families/
 list(FILTER LOPT_PLAIN_SOURCES EXCLUDE REGEX "/isa_[a-z_]*\\.c$")
 
 lopt_isa_objects(isa_objects ${LOPT_ISA_SOURCES})
-add_library(lopt_objects OBJECT ${LOPT_PLAIN_SOURCES})
+add_library(lopt_objects OBJECT ${LOPT_PLAIN_SOURCES} ${LOPT_DATA_SOURCES})
 target_link_libraries(lopt_objects PRIVATE lopt_flags PkgConfig::JANSSON PkgConfig::XXHASH)
 if("avx512" IN_LIST LOPT_ISAS)
   target_compile_definitions(lopt_objects PRIVATE LOPT_X86_ISAS)

@@ -14,7 +14,7 @@
 /* Each function below returns LOPT_OK or LOPT_ERR_TASK (callbacks only). Non-finite values are not errors. */
 
 const char *task_name(const lopt_task *t);   /* the instance: its spec in canonical form, e.g. "quadratic:n=20,noise=0.5" */
-const char *task_family(const lopt_task *t); /* "quadratic"; "user" for callbacks */
+const char *task_family_name(const lopt_task *t); /* "quadratic"; "user" for callbacks */
 size_t task_num_tensors(const lopt_task *t);
 const size_t *task_counts(const lopt_task *t); /* [num_tensors] */
 size_t task_total(const lopt_task *t);         /* sum of counts */

@@ -1,0 +1,40 @@
+/* Small linear algebra for a team: W row-major, loops over whole vectors, sums in a fixed order. */
+#ifndef LOPT_TASKS_FAMILIES_LINEAR_H
+#define LOPT_TASKS_FAMILIES_LINEAR_H
+
+#include "kernels/cell/philox.h"
+#include "kernels/cell/team.h"
+
+/* out[i] = sum_j w[i][j] x[j], w [rows][columns]. */
+CELL_FN void linear_forward(size_t rows, size_t columns, const float *w, const float *x, float *out) {
+    TEAM_FOR(i, rows) {
+        const float *row = w + i * columns;
+        vf sum[2] = {vf_set1(0.0f), vf_set1(0.0f)};
+        size_t j = 0;
+        for (; j + 2 * VF_LANES <= columns; j += 2 * VF_LANES) {
+            sum[0] += vf_load(row + j) * vf_load(x + j);
+            sum[1] += vf_load(row + j + VF_LANES) * vf_load(x + j + VF_LANES);
+        }
+        for (; j < columns; j += VF_LANES) sum[0] += block_load(row, j, columns) * block_load(x, j, columns);
+        out[i] = vf_sum(sum[0] + sum[1]);
+    }
+    team_sync();
+}
+
+/* out[j] = sum_i w[i][j] r[i]. */
+CELL_FN void linear_transposed(size_t rows, size_t columns, const float *w, const float *r, float *out) {
+    TEAM_FOR_BLOCKS(j, columns) {
+        vf sum = vf_set1(0.0f);
+        for (size_t i = 0; i < rows; i++) sum += r[i] * block_load(w + i * columns, j, columns);
+        block_store(out, j, columns, sum);
+    }
+    team_sync();
+}
+
+CELL_FN double linear_square_norm(size_t n, const float *x) {
+    double sum = 0.0;
+    for (size_t i = 0; i < n; i++) sum += (double)x[i] * (double)x[i];
+    return sum;
+}
+
+#endif

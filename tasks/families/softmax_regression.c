@@ -1,0 +1,79 @@
+/* softmax_regression: two classes of two Gaussian clusters each, 1,000 samples, cross-entropy + 1e-3 x mean over tensors of |.|^2. */
+#include "tasks/families/dense_net.h"
+
+enum { KEY_FEATURES, KEY_SEPARATION, KEY_BATCH };
+enum { ROWS = 1000, CLUSTERS = 4, FEATURES_LIMIT = 1024 };
+enum { DATA_VERTEX, DATA_MAP, DATA_POINT, DATA_FLIP };
+
+static dense_net net_of(const task_instance *t) {
+    dense_net n = {0};
+    n.layers = 1;
+    n.size[0] = n.widest = (size_t)t->values.number[KEY_FEATURES];
+    n.size[1] = 2;
+    if (n.widest < 2) n.widest = 2;
+    n.regulariser = 1e-3f;
+    n.rows = ROWS;
+    n.batch = (uint32_t)t->values.number[KEY_BATCH];
+    n.inputs = t->data;
+    n.input_stride = ROWS;
+    n.labels = t->data + n.size[0] * ROWS;
+    return n;
+}
+
+static void plan(task_instance *t) {
+    dense_net n = net_of(t);
+    net_plan(&n, t);
+    t->data_floats = (n.size[0] + 1) * ROWS;
+}
+
+/* Row r belongs to cluster r % 4 and class r % 2: x = centre + A z, A of the cluster, z ~ N(0, 1). */
+static void make(task_instance *t) {
+    const size_t d = (size_t)t->values.number[KEY_FEATURES];
+    const float separation = (float)t->values.number[KEY_SEPARATION];
+    float z[FEATURES_LIMIT];
+    for (size_t r = 0; r < ROWS; r++) {
+        const uint32_t cluster = (uint32_t)(r % CLUSTERS);
+        random_normals(t->seed, RANDOM_TASK_DATA, DATA_POINT, (uint32_t)r, d, z);
+        for (size_t j = 0; j < d; j++) {
+            random4 bits = random_bits(t->seed, RANDOM_TASK_DATA, DATA_VERTEX, j, cluster);
+            t->data[j * ROWS + r] = bits.u[0] & 1 ? separation : -separation;
+        }
+        for (size_t j = 0; j < d; j++)
+            for (size_t k = 0; k < d; k += 4) {
+                random4 bits = random_bits(t->seed, RANDOM_TASK_DATA, DATA_MAP, j * d + k, cluster);
+                for (size_t i = 0; i < 4 && k + i < d; i++)
+                    t->data[j * ROWS + r] += (2.0f * random_to_uniform(bits.u[i]) - 1.0f) * z[k + i];
+            }
+        int flip = random_uniform(t->seed, RANDOM_TASK_DATA, DATA_FLIP, r, 0) < 0.01f;
+        t->data[d * ROWS + r] = (float)((cluster & 1) ^ (uint32_t)flip);
+    }
+}
+
+static void start(const task_instance *t, uint64_t seed, float *params) {
+    dense_net n = net_of(t);
+    net_start(&n, seed, 1.2f, 1, params);
+}
+static double loss_grad(const task_instance *t, const task_draw *draw, const float *params, float *grad, float *workspace) {
+    dense_net n = net_of(t);
+    return net_loss_grad(&n, draw, params, grad, workspace);
+}
+static void hvp(const task_instance *t, const task_draw *draw, const float *params, const float *v, float *out, float *workspace) {
+    dense_net n = net_of(t);
+    net_hvp(&n, draw, params, v, out, workspace);
+}
+
+static const lopt_task_key keys[] = {{"features", "input features", 10, 1, FEATURES_LIMIT, 1, 0, "10"},
+                                     {"sep", "distance of the cluster centres from 0 along each axis", 2, 0, 100, 0, 0, "2"},
+                                     {"batch", "rows in a minibatch", 100, 1, ROWS, 1, 0, "100"},
+                                     TASK_TRANSFORM_KEYS};
+static const char *const instances[] = {
+    "softmax_regression:features=10,sep=2,batch=100",           "softmax_regression:features=100,sep=1,batch=50",
+    "softmax_regression:features=200,sep=1.5,batch=20",         "softmax_regression:features=256,sep=1.5,batch=100",
+    "softmax_regression:features=10,sep=2,batch=100,noise=0.5", "softmax_regression:features=100,sep=1,batch=50,noise=0.1",
+    "softmax_regression:features=200,sep=1.5,batch=20,noise=0.1", "softmax_regression:features=256,sep=1.5,batch=100,noise=0.5"};
+
+const task_family ISA_SYMBOL(softmax_regression_family) = {
+    {"softmax_regression", "linear classifiers on two classes of Gaussian clusters",
+     "cross-entropy + 1e-3 mean over tensors of |.|^2, 1,000 rows", sizeof keys / sizeof keys[0], keys,
+     sizeof instances / sizeof instances[0], instances, 0, 0},
+    1, plan, make, start, loss_grad, hvp, NULL};
