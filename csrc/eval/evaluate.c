@@ -1,0 +1,239 @@
+/* lopt_evaluate: from options to results, and their files. */
+#include <jansson.h>
+#include <locale.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "base/status.h"
+#include "csrc/bench/clock.h"
+#include "csrc/eval/files.h"
+#include "csrc/eval/outputs.h"
+#include "csrc/eval/suite.h"
+#include "csrc/eval/sweep_cache.h"
+#include "csrc/eval/text_buffer.h"
+
+/* ---- Options ---- */
+
+static int is_utf8(const char *text) {
+    json_t *value = json_string(text);
+    json_decref(value);
+    return value != NULL;
+}
+
+static lopt_status check_learned(const lopt_eval_options *o) {
+    LOPT_CHECK(o->num_weights == 0 || (o->weights && o->labels), LOPT_ERR_ARGUMENT,
+               "evaluation: %zu learned optimizers, but weights or labels is NULL; pass both arrays", o->num_weights);
+    for (size_t i = 0; i < o->num_weights; i++) {
+        LOPT_CHECK(o->weights[i] != NULL, LOPT_ERR_ARGUMENT, "evaluation: weights[%zu] is NULL; load or make it first", i);
+        LOPT_CHECK(o->labels[i] && o->labels[i][0] && is_utf8(o->labels[i]), LOPT_ERR_ARGUMENT,
+                   "evaluation: labels[%zu] must be a name in UTF-8, not NULL or empty", i);
+        for (size_t k = 0; k < i; k++)
+            LOPT_CHECK(strcmp(o->labels[i], o->labels[k]) != 0, LOPT_ERR_ARGUMENT,
+                       "evaluation: two learned optimizers are called '%.60s'; give them different labels", o->labels[i]);
+    }
+    return LOPT_OK;
+}
+
+/* The caller's options over the defaults, which `out` holds, checked. */
+static lopt_status read_options(const lopt_eval_options *given, lopt_eval_options *out) {
+    lopt_eval_options o = *out;
+    LOPT_CHECK(given != NULL && given->struct_size >= sizeof given->struct_size, LOPT_ERR_ARGUMENT,
+               "evaluation: the options are NULL or their struct_size is not set; start from LOPT_EVAL_OPTIONS_INIT");
+    memcpy(&o, given, given->struct_size < sizeof o ? given->struct_size : sizeof o);
+    LOPT_TRY(check_learned(&o));
+    LOPT_CHECK(o.steps >= 1 && o.steps <= EVAL_STEPS_MAX, LOPT_ERR_ARGUMENT, "evaluation: steps is %zu; it must be from 1 to %d",
+               o.steps, EVAL_STEPS_MAX);
+    LOPT_CHECK(o.seeds >= 1 && o.seeds <= EVAL_SEEDS_MAX, LOPT_ERR_ARGUMENT, "evaluation: seeds is %zu; it must be from 1 to %d",
+               o.seeds, EVAL_SEEDS_MAX);
+    LOPT_CHECK(o.out_dir != NULL && o.out_dir[0], LOPT_ERR_ARGUMENT, "evaluation: out_dir is %s; name a folder for the report",
+               o.out_dir ? "empty" : "NULL");
+    *out = o;
+    return LOPT_OK;
+}
+
+/* ---- Tasks ---- */
+
+/* Makes an instance of the task to learn its own form of its name, and its size. */
+static lopt_status prepare_task(const lopt_eval_options *o, const char *spec, size_t points, eval_task *out) {
+    lopt_status status = LOPT_OK;
+    lopt_task *probe = NULL;
+    void *learned = NULL;
+    LOPT_TRY(lopt_task_create(spec, o->seed, &probe));
+    out->parameters = task_total(probe);
+    out->tensors = task_num_tensors(probe);
+    LOPT_TRY_CLEANUP(memory_text(task_name(probe), &out->spec));
+    LOPT_TRY_CLEANUP(memory_alloc(o->num_weights, sizeof(learned_result), "results", &learned));
+    out->learned = learned;
+    for (size_t k = 0; k < o->num_weights; k++) LOPT_TRY_CLEANUP(eval_curve_create(o->seeds, points, &out->learned[k].curve));
+cleanup:
+    lopt_task_free(probe);
+    return status;
+}
+
+static lopt_status prepare(const lopt_eval_options *o, eval_results *r) {
+    lopt_status status = LOPT_OK;
+    eval_suite suite = {NULL, 0};
+    void *p = NULL;
+    r->suite = o->suite ? o->suite : "quick";
+    r->labels = o->labels;
+    r->num_learned = o->num_weights;
+    r->seeds = o->seeds;
+    r->seed = o->seed;
+    r->grid = eval_grid_make(o->steps);
+    LOPT_TRY_CLEANUP(eval_suite_make(o->suite, &suite));
+    LOPT_TRY_CLEANUP(memory_alloc(suite.count, sizeof(eval_task), "results", &p));
+    r->tasks = p;
+    r->num_tasks = suite.count;
+    LOPT_TRY_CLEANUP(memory_alloc(o->num_weights, sizeof(learned_total), "results", &p));
+    r->totals = p;
+    for (size_t i = 0; i < suite.count; i++) LOPT_TRY_CLEANUP(prepare_task(o, suite.specs[i], r->grid.count, &r->tasks[i]));
+cleanup:
+    eval_suite_release(&suite);
+    return status;
+}
+
+/* ---- Runs ---- */
+
+/* The baselines on one task: kept ones, or run and kept. */
+static lopt_status sweep_task(const eval_results *r, const char *cache_dir, eval_control *c, eval_task *t) {
+    const sweep_request q = {t->spec, r->seeds, r->seed, r->grid};
+    LOPT_TRY(task_sweep_create(&q, &t->sweep));
+    if (sweep_cache_load(cache_dir, &q, &t->sweep)) {
+        schedule_skip(c, task_sweep_runs(r->seeds), t->spec);
+        return LOPT_OK;
+    }
+    task_sweep_release(&t->sweep); /* what a damaged file may have left */
+    LOPT_TRY(task_sweep_create(&q, &t->sweep));
+    LOPT_TRY(task_sweep_run(&q, c, &t->sweep));
+    return eval_stop_asked(&c->stop) ? LOPT_OK : sweep_cache_store(cache_dir, &q, &t->sweep);
+}
+
+static eval_job learned_job(const eval_results *r, const lopt_weights *weights, const char *label, const eval_task *t,
+                            size_t seed) {
+    eval_job job;
+    memset(&job, 0, sizeof job);
+    job.spec = t->spec;
+    job.optimizer = label;
+    job.request.seeds = eval_seeds_make(r->seed, t->spec, seed);
+    job.request.grid = r->grid;
+    job.request.curve = 1;
+    job.request.weights = weights;
+    return job;
+}
+
+/* All learned optimizers on all tasks, as one list, so that all threads have work until the end. */
+static lopt_status run_learned(const lopt_eval_options *o, eval_results *r, eval_control *c) {
+    lopt_status status = LOPT_OK;
+    const size_t total = r->num_tasks * r->num_learned * r->seeds;
+    void *p = NULL;
+    LOPT_TRY(memory_alloc(total, sizeof(eval_job), "a list of runs", &p));
+    eval_job *jobs = p;
+    size_t n = 0;
+    for (size_t i = 0; i < r->num_tasks; i++)
+        for (size_t k = 0; k < r->num_learned; k++)
+            for (size_t s = 0; s < r->seeds; s++, n++) {
+                jobs[n] = learned_job(r, o->weights[k], r->labels[k], &r->tasks[i], s);
+                jobs[n].outcome.losses = &r->tasks[i].learned[k].curve.losses[s * r->grid.count];
+            }
+    LOPT_TRY_CLEANUP(schedule_run(jobs, total, c));
+    for (n = 0; n < total; n++) {
+        eval_curve *curve = &r->tasks[n / (r->num_learned * r->seeds)].learned[n / r->seeds % r->num_learned].curve;
+        curve->accuracy[n % r->seeds] = jobs[n].outcome.accuracy;
+        curve->seconds_per_step += jobs[n].outcome.seconds_per_step / (double)r->seeds;
+    }
+cleanup:
+    free(jobs);
+    return status;
+}
+
+static lopt_status run_all(const lopt_eval_options *o, const char *cache_dir, eval_results *r, eval_control *c) {
+    for (size_t i = 0; i < r->num_tasks && !eval_stop_asked(&c->stop); i++) LOPT_TRY(sweep_task(r, cache_dir, c, &r->tasks[i]));
+    return eval_stop_asked(&c->stop) ? LOPT_OK : run_learned(o, r, c);
+}
+
+/* ---- Files ---- */
+
+static lopt_status write_output(const char *dir, const char *name, lopt_status (*make)(const eval_results *r, char **out),
+                                const eval_results *r) {
+    lopt_status status = LOPT_OK;
+    char *text = NULL, *path = NULL;
+    text_buffer b = TEXT_BUFFER_INIT;
+    text_add(&b, "%s/%s", dir, name);
+    LOPT_TRY_CLEANUP(text_take(&b, &path));
+    LOPT_TRY_CLEANUP(make(r, &text));
+    LOPT_TRY_CLEANUP(files_write_text(path, text));
+cleanup:
+    free(text);
+    free(path);
+    return status;
+}
+
+static lopt_status write_outputs(const char *dir, const eval_results *r, char **summary) {
+    LOPT_TRY(write_output(dir, "results.json", output_json, r));
+    LOPT_TRY(write_output(dir, "results.csv", output_csv, r));
+    LOPT_TRY(write_output(dir, "summary.svg", output_svg, r));
+    LOPT_TRY(write_output(dir, "report.html", output_html, r));
+    return output_summary(r, summary);
+}
+
+/* The same with a point as decimal sign, whatever language the program runs in. */
+static lopt_status write_outputs_plainly(const char *dir, const eval_results *r, char **summary) {
+    locale_t plain = newlocale(LC_ALL_MASK, "C", (locale_t)0);
+    LOPT_CHECK(plain != (locale_t)0, LOPT_ERR_MEMORY,
+               "no memory to write the report; free memory and start again (baselines are kept)");
+    locale_t before = uselocale(plain);
+    lopt_status status = write_outputs(dir, r, summary);
+    uselocale(before);
+    freelocale(plain);
+    return status;
+}
+
+static lopt_status stopped_summary(const eval_control *c, const char *cache_dir, char **out) {
+    text_buffer b = TEXT_BUFFER_INIT;
+    text_add(&b, "Stopped after %zu of %zu runs. Finished baseline sweeps are kept in %s; the same call goes on from there.\n",
+             c->runs_done, c->runs_total, cache_dir);
+    return text_take(&b, out);
+}
+
+/* ---- The whole ---- */
+
+static lopt_status evaluate(const lopt_eval_options *o, const char *cache_dir, eval_control *c, eval_results *r, char **summary) {
+    LOPT_TRY(prepare(o, r));
+    LOPT_TRY(files_make_directory(o->out_dir)); /* before the work: a folder that cannot be made is told at once */
+    LOPT_TRY(files_make_directory(cache_dir));
+    c->runs_total = r->num_tasks * (task_sweep_runs(r->seeds) + r->num_learned * r->seeds);
+    c->started = clock_seconds();
+    LOPT_TRY(run_all(o, cache_dir, r, c));
+    if (eval_stop_asked(&c->stop)) return stopped_summary(c, cache_dir, summary);
+    LOPT_TRY(eval_results_judge(r));
+    return write_outputs_plainly(o->out_dir, r, summary);
+}
+
+lopt_status lopt_evaluate(const lopt_eval_options *given, char **summary, int *stopped) {
+    lopt_status status = LOPT_OK;
+    lopt_eval_options o = LOPT_EVAL_OPTIONS_INIT;
+    char *cache_dir = NULL, *text = NULL;
+    eval_results r;
+    eval_control c;
+    memset(&r, 0, sizeof r);
+    memset(&c, 0, sizeof c);
+    text_buffer b = TEXT_BUFFER_INIT;
+    LOPT_TRY_CLEANUP(read_options(given, &o));
+    c.progress = o.progress;
+    c.self = o.self;
+    c.stop.flag = o.stop;
+    text_add(&b, o.cache_dir ? "%s" : "%s/cache", o.cache_dir ? o.cache_dir : o.out_dir);
+    LOPT_TRY_CLEANUP(text_take(&b, &cache_dir));
+    LOPT_TRY_CLEANUP(evaluate(&o, cache_dir, &c, &r, &text));
+    if (stopped) *stopped = eval_stop_asked(&c.stop);
+    if (summary) *summary = text, text = NULL;
+cleanup:
+    free(text);
+    free(cache_dir);
+    eval_results_release(&r);
+    return status;
+}
+
+void lopt_string_free(char *s) { free(s); }

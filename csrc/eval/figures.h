@@ -1,0 +1,13 @@
+/* The pictures of an evaluation: one figure per task, and all tasks on one sheet. */
+#ifndef LOPT_EVAL_FIGURES_H
+#define LOPT_EVAL_FIGURES_H
+
+#include "csrc/eval/results.h"
+#include "csrc/eval/text_buffer.h"
+
+/* An <svg> element for use inside HTML that has figure_style. */
+lopt_status figure_task(text_buffer *b, const eval_results *r, size_t task);
+/* A whole SVG file with small panels of all tasks. */
+lopt_status figure_sheet(text_buffer *b, const eval_results *r);
+
+#endif

@@ -1,0 +1,12 @@
+/* Files that an evaluation leaves behind. */
+#ifndef LOPT_EVAL_FILES_H
+#define LOPT_EVAL_FILES_H
+
+#include "lopt/lopt.h"
+
+/* Makes the directory and those above it; an existing one is fine. */
+lopt_status files_make_directory(const char *path);
+/* Replaces the file by the text, atomically. */
+lopt_status files_write_text(const char *path, const char *text);
+
+#endif

@@ -1,0 +1,19 @@
+/* What an evaluation leaves: each function makes the whole text of one thing, malloc'ed. */
+#ifndef LOPT_EVAL_OUTPUTS_H
+#define LOPT_EVAL_OUTPUTS_H
+
+#include "csrc/eval/results.h"
+
+lopt_status output_json(const eval_results *r, char **out);    /* results.json: all numbers */
+lopt_status output_csv(const eval_results *r, char **out);     /* results.csv: one row per task and optimizer */
+lopt_status output_html(const eval_results *r, char **out);    /* report.html: self-contained */
+lopt_status output_svg(const eval_results *r, char **out);     /* summary.svg: all tasks on one sheet */
+lopt_status output_summary(const eval_results *r, char **out); /* the table for the terminal, at most 100 columns */
+
+enum { OUTPUT_NUMBER_MAX = 32 };
+/* "0.0123", or "diverged" for what is not finite; returns text. */
+const char *output_loss(double loss, char text[OUTPUT_NUMBER_MAX]);
+/* "2.1x", or "never" for 0. */
+const char *output_speed_up(double speed_up, char text[OUTPUT_NUMBER_MAX]);
+
+#endif

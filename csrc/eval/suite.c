@@ -1,0 +1,124 @@
+#include "csrc/eval/suite.h"
+
+#include <string.h>
+
+#include "base/memory.h"
+#include "base/status.h"
+#include "lopt/meta.h"
+
+/* Real digits, families that the quick training configuration has not seen, and new shapes of two that it has. Small enough that
+ * all sweeps take about a minute on two cores. */
+static const char *const quick_specs[] = {"digits_softmax", "digits_mlp", "rosenbrock",     "styblinski_tang",
+                                          "log_sum_exp",    "ackley",     "quadratic:n=30", "mlp:inputs=10,hidden=12,batch=32"};
+
+typedef int (*family_filter)(const lopt_family_info *f);
+
+static int is_digits(const lopt_family_info *f) { return strncmp(f->name, "digits_", 7) == 0; }
+static int is_held_out(const lopt_family_info *f) { return f->held_out; }
+static int is_corpus(const lopt_family_info *f) { return !f->held_out; }
+
+/* The suites other than "quick": all default instances of the families that the filter lets through. */
+static const struct {
+    const char *name;
+    family_filter filter;
+} suites[] = {{"digits", is_digits}, {"heldout", is_held_out}, {"corpus", is_corpus}};
+enum { SUITE_COUNT = sizeof suites / sizeof suites[0] };
+
+static lopt_status add_spec(eval_suite *s, const char *spec, size_t length) {
+    char **grown = realloc(s->specs, (s->count + 1) * sizeof *grown);
+    LOPT_CHECK(grown != NULL, LOPT_ERR_MEMORY, "no memory for a list of %zu tasks; name fewer", s->count + 1);
+    s->specs = grown;
+    s->specs[s->count] = strndup(spec, length);
+    LOPT_CHECK(s->specs[s->count] != NULL, LOPT_ERR_MEMORY, "no memory for a list of %zu tasks; name fewer", s->count + 1);
+    s->count++;
+    return LOPT_OK;
+}
+
+static lopt_status add_families(eval_suite *s, family_filter filter) {
+    for (size_t i = 0; i < lopt_family_count(); i++) {
+        const lopt_family_info *f = lopt_family_get(i);
+        for (size_t k = 0; filter(f) && k < f->num_instances; k++) LOPT_TRY(add_spec(s, f->instances[k], strlen(f->instances[k])));
+    }
+    return LOPT_OK;
+}
+
+static lopt_status add_list(eval_suite *s, const char *text) {
+    for (const char *at = text; *at;) {
+        at += strspn(at, "; \t");
+        size_t length = strcspn(at, ";");
+        size_t kept = length;
+        while (kept > 0 && strchr(" \t", at[kept - 1])) kept--;
+        if (kept > 0) LOPT_TRY(add_spec(s, at, kept));
+        at += length;
+    }
+    return LOPT_OK;
+}
+
+/* Edits (insert, remove, replace a character) that turn a into b; names longer than this differ anyhow. */
+enum { NAME_MAX_LENGTH = 64 };
+static size_t edits(const char *a, const char *b) {
+    size_t row[NAME_MAX_LENGTH + 1], length = strnlen(b, NAME_MAX_LENGTH);
+    for (size_t j = 0; j <= length; j++) row[j] = j;
+    for (size_t i = 0; i < NAME_MAX_LENGTH && a[i]; i++) {
+        size_t diagonal = row[0];
+        row[0] = i + 1;
+        for (size_t j = 1; j <= length; j++) {
+            size_t replaced = diagonal + (a[i] != b[j - 1]);
+            size_t shorter = row[j] < row[j - 1] ? row[j] + 1 : row[j - 1] + 1;
+            diagonal = row[j];
+            row[j] = replaced < shorter ? replaced : shorter;
+        }
+    }
+    return row[length];
+}
+
+static void keep_nearer(const char *text, const char *name, const char **nearest) {
+    if (edits(text, name) < edits(text, *nearest)) *nearest = name;
+}
+
+static const char *nearest_name(const char *text) {
+    const char *nearest = "quick";
+    for (size_t i = 0; i < SUITE_COUNT; i++) keep_nearer(text, suites[i].name, &nearest);
+    for (size_t i = 0; i < lopt_family_count(); i++) keep_nearer(text, lopt_family_get(i)->name, &nearest);
+    return nearest;
+}
+
+static int is_family(const char *text) {
+    for (size_t i = 0; i < lopt_family_count(); i++)
+        if (strcmp(text, lopt_family_get(i)->name) == 0) return 1;
+    return 0;
+}
+
+static lopt_status fill(eval_suite *s, const char *text) {
+    if (text == NULL || strcmp(text, "quick") == 0) {
+        for (size_t i = 0; i < sizeof quick_specs / sizeof quick_specs[0]; i++)
+            LOPT_TRY(add_spec(s, quick_specs[i], strlen(quick_specs[i])));
+        return LOPT_OK;
+    }
+    for (size_t i = 0; i < SUITE_COUNT; i++)
+        if (strcmp(text, suites[i].name) == 0) return add_families(s, suites[i].filter);
+    LOPT_CHECK(
+        strpbrk(text, ":;") != NULL || is_family(text), LOPT_ERR_ARGUMENT,
+        "no suite and no task is called '%.60s'; did you mean '%s'? The suites are quick, digits, heldout and corpus, and tasks "
+        "can be listed with ';' between them",
+        text, nearest_name(text));
+    return add_list(s, text);
+}
+
+lopt_status eval_suite_make(const char *text, eval_suite *out) {
+    lopt_status status = LOPT_OK;
+    eval_suite s = {NULL, 0};
+    LOPT_TRY_CLEANUP(fill(&s, text));
+    LOPT_CHECK_CLEANUP(s.count > 0, LOPT_ERR_ARGUMENT,
+                       "the suite '%.60s' holds no task; name a suite, or tasks with ';' between them", text ? text : "quick");
+    *out = s;
+    return LOPT_OK;
+cleanup:
+    eval_suite_release(&s);
+    return status;
+}
+
+void eval_suite_release(eval_suite *s) {
+    for (size_t i = 0; i < s->count; i++) free(s->specs[i]);
+    free(s->specs);
+}
