@@ -176,7 +176,8 @@ lopt_status unroll_window(unroll_run *r, const prepared_weights *w, const unroll
     const uint64_t first_step = r->at.step;
     size_t tape = 0;
     unroll_result result = {0};
-    LOPT_CHECK(!__builtin_mul_overflow(t.floats, a->steps + 1, &tape), LOPT_ERR_MEMORY, "a window of %zu steps overflows", a->steps);
+    LOPT_CHECK(a->steps < SIZE_MAX && !__builtin_mul_overflow(t.floats, a->steps + 1, &tape), LOPT_ERR_MEMORY,
+               "a window of %zu steps needs more memory than there can be", a->steps);
     size_t scratch = forward_scratch_floats(r), backward = a->gradient ? backward_scratch_floats(r) : 0;
     LOPT_TRY(workspace_reserve(ws, tape, scratch > backward ? scratch : backward));
     LOPT_TRY(forward(r, w, a, ws, &t, &result));

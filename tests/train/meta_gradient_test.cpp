@@ -1,0 +1,177 @@
+// lopt_meta_gradient against golden files, against differences of the meta-loss, and with bad input.
+#include "tests/support/golden.h"
+#include "tests/support/quadratic_task.h"
+
+namespace {
+
+double norm_of_difference(const std::vector<float> &a, const std::vector<float> &b) {
+    double sum = 0.0;
+    for (size_t i = 0; i < a.size(); i++) sum += (double(a[i]) - b[i]) * (double(a[i]) - b[i]);
+    return std::sqrt(sum);
+}
+double norm(const std::vector<float> &a) { return norm_of_difference(a, std::vector<float>(a.size(), 0.0f)); }
+
+class MetaGolden : public ::testing::TestWithParam<std::tuple<const char *, int>> {};
+
+TEST_P(MetaGolden, Agrees) {
+    const std::string name = std::get<0>(GetParam());
+    const int second = std::get<1>(GetParam());
+    GoldenFile golden(name + ".safetensors");
+    Weights w;
+    ASSERT_EQ(lopt_weights_load(golden_path(name + ".weights.safetensors").c_str(), &w.p), LOPT_OK) << lopt_last_error();
+    QuadraticTask quadratic(golden.floats("W"), golden.floats("y"), golden.floats("theta0"));
+    lopt_task_ops ops = quadratic.ops();
+    Task task;
+    ASSERT_EQ(lopt_task_from_ops(&ops, &quadratic, &task.p), LOPT_OK);
+    lopt_unroll_options o = LOPT_UNROLL_OPTIONS_INIT;
+    o.steps = size_t(golden.number("steps"));
+    o.init_lr_min = o.init_lr_max = golden.number("init_lr");
+    o.second_derivatives = second;
+    double loss = 0.0;
+    std::vector<float> gradient(lopt_weights_count(w.p)), want = golden.floats(second ? "gradient" : "gradient_first_order");
+    ASSERT_EQ(lopt_meta_gradient(w.p, task.p, &o, &loss, gradient.data()), LOPT_OK) << lopt_last_error();
+    EXPECT_NEAR(loss, golden.floats("meta_loss")[0], 1e-4);
+    ASSERT_EQ(gradient.size(), want.size());
+    EXPECT_LE(norm_of_difference(gradient, want), 5e-3 * norm(want));
+    double forward_loss = 0.0;
+    ASSERT_EQ(lopt_meta_gradient(w.p, task.p, &o, &forward_loss, nullptr), LOPT_OK);
+    EXPECT_EQ(loss, forward_loss);
+    if (HasFailure()) { // which weights are wrong
+        const char *tensor;
+        size_t offset, shape[2];
+        for (size_t i = 0; lopt_weights_tensor(w.p, i, &tensor, &offset, shape); i++) {
+            std::vector<float> a(gradient.begin() + offset, gradient.begin() + offset + shape[0] * shape[1]);
+            std::vector<float> b(want.begin() + offset, want.begin() + offset + shape[0] * shape[1]);
+            printf("%-32s difference %.3g of %.3g\n", tensor, norm_of_difference(a, b), norm(b));
+        }
+    }
+}
+INSTANTIATE_TEST_SUITE_P(Files, MetaGolden,
+                         ::testing::Combine(::testing::Values("meta_default", "meta_no_attention"), ::testing::Values(0, 1)));
+
+// J along a direction by central differences, against gradient . direction. The direction is the gradient's own, so that the derivative
+// is large beside the float32 noise of J.
+struct Difference {
+    const char *spec, *options;
+    size_t steps;
+};
+void PrintTo(const Difference &d, std::ostream *out) { *out << d.spec << " / " << d.options << " / " << d.steps; }
+
+class MetaDifference : public ::testing::TestWithParam<Difference> {};
+
+TEST_P(MetaDifference, AgreesAlongTheGradient) {
+    Weights w;
+    Task task;
+    ASSERT_EQ(lopt_weights_init(GetParam().options, 5, &w.p), LOPT_OK) << lopt_last_error();
+    ASSERT_EQ(lopt_task_create(GetParam().spec, 3, &task.p), LOPT_OK) << lopt_last_error();
+    lopt_unroll_options o = LOPT_UNROLL_OPTIONS_INIT;
+    o.steps = GetParam().steps;
+    o.seed = 11;
+    o.init_lr_min = 1e-3;
+    o.init_lr_max = 1e-1;
+    double loss = 0.0, plus = 0.0, minus = 0.0;
+    std::vector<float> gradient(lopt_weights_count(w.p));
+    ASSERT_EQ(lopt_meta_gradient(w.p, task.p, &o, &loss, gradient.data()), LOPT_OK) << lopt_last_error();
+    ASSERT_TRUE(std::isfinite(loss));
+    float *data = lopt_weights_data(w.p);
+    const std::vector<float> center(data, data + gradient.size());
+    const double length = norm(gradient);
+    ASSERT_GT(length, 0.0);
+    const double h = std::fmin(3e-3, 0.02 / length);
+    auto at = [&](double t) {
+        for (size_t i = 0; i < center.size(); i++) data[i] = float(center[i] + t * gradient[i] / length);
+        double value = 0.0;
+        EXPECT_EQ(lopt_meta_gradient(w.p, task.p, &o, &value, nullptr), LOPT_OK);
+        return value;
+    };
+    plus = at(h), minus = at(-h);
+    const double slope = (plus - minus) / (2 * h);
+    EXPECT_NEAR(slope / length, 1.0, 0.03) << "difference " << slope << ", adjoint " << length;
+}
+INSTANTIATE_TEST_SUITE_P(
+    Tasks, MetaDifference,
+    ::testing::Values(Difference{"quadratic:n=20", nullptr, 1}, Difference{"quadratic:n=20", nullptr, 2},
+                      Difference{"quadratic:n=20", nullptr, 12}, Difference{"quadratic:n=20", "attention=0", 12},
+                      Difference{"quadratic:n=17,noise=0.5", nullptr, 6},
+                      Difference{"quadratic:n=9,scale=3", "grad_products=0,relative_lr=0,gradient_shortcut=0", 9},
+                      Difference{"bowl:c=5", "param=6,tensor=7,global=5,scales=3", 10}, Difference{"rosenbrock", nullptr, 8},
+                      Difference{"booth", nullptr, 8}, Difference{"beale", "attention=0", 4}, Difference{"log_sum_exp", nullptr, 8},
+                      Difference{"softmax_regression:features=10,sep=2,batch=100", nullptr, 8},
+                      Difference{"mlp:inputs=8,hidden=8x5,batch=10", "attention=0", 8},
+                      Difference{"mlp:inputs=7,hidden=8x5,batch=16,scale_spread=3", nullptr, 6}));
+
+TEST(MetaGradient, RefusesBadInput) {
+    Weights w;
+    Task task;
+    ASSERT_EQ(lopt_weights_init(nullptr, 1, &w.p), LOPT_OK);
+    ASSERT_EQ(lopt_task_create("quadratic:n=4", 1, &task.p), LOPT_OK);
+    double loss = 42.0;
+    std::vector<float> gradient(lopt_weights_count(w.p), 3.0f);
+    lopt_unroll_options o = LOPT_UNROLL_OPTIONS_INIT;
+    EXPECT_EQ(lopt_meta_gradient(nullptr, task.p, &o, &loss, gradient.data()), LOPT_ERR_ARGUMENT);
+    EXPECT_EQ(lopt_meta_gradient(w.p, nullptr, &o, &loss, gradient.data()), LOPT_ERR_ARGUMENT);
+    EXPECT_EQ(lopt_meta_gradient(w.p, task.p, &o, nullptr, gradient.data()), LOPT_ERR_ARGUMENT);
+    auto refused = [&](void (*change)(lopt_unroll_options *), lopt_status status) {
+        lopt_unroll_options bad = LOPT_UNROLL_OPTIONS_INIT;
+        change(&bad);
+        EXPECT_EQ(lopt_meta_gradient(w.p, task.p, &bad, &loss, gradient.data()), status) << lopt_last_error();
+        EXPECT_STRNE(lopt_last_error(), "");
+    };
+    refused([](lopt_unroll_options *b) { b->steps = 0; }, LOPT_ERR_ARGUMENT);
+    refused([](lopt_unroll_options *b) { b->steps = SIZE_MAX; }, LOPT_ERR_MEMORY);
+    refused([](lopt_unroll_options *b) { b->init_lr_min = NAN; }, LOPT_ERR_ARGUMENT);
+    refused([](lopt_unroll_options *b) { b->init_lr_min = 1.0, b->init_lr_max = 0.1; }, LOPT_ERR_ARGUMENT);
+    refused([](lopt_unroll_options *b) { b->device = "cuda"; }, LOPT_ERR_UNSUPPORTED);
+    refused([](lopt_unroll_options *b) { b->struct_size = 0; }, LOPT_ERR_ARGUMENT);
+    EXPECT_EQ(loss, 42.0);
+    for (float x : gradient) ASSERT_EQ(x, 3.0f);
+}
+
+TEST(MetaGradient, FailingCallbackLeavesOutputsAlone) {
+    QuadraticTask quadratic({1, 0, 0, 1}, {0, 0}, {1, 1});
+    quadratic.fail_at = 3;
+    lopt_task_ops ops = quadratic.ops();
+    Weights w;
+    Task task;
+    ASSERT_EQ(lopt_weights_init(nullptr, 1, &w.p), LOPT_OK);
+    ASSERT_EQ(lopt_task_from_ops(&ops, &quadratic, &task.p), LOPT_OK);
+    double loss = 42.0;
+    std::vector<float> gradient(lopt_weights_count(w.p), 3.0f);
+    EXPECT_EQ(lopt_meta_gradient(w.p, task.p, nullptr, &loss, gradient.data()), LOPT_ERR_TASK);
+    EXPECT_NE(std::string(lopt_last_error()).find("loss_grad callback failed with 7"), std::string::npos);
+    EXPECT_EQ(loss, 42.0);
+    for (float x : gradient) ASSERT_EQ(x, 3.0f);
+}
+
+TEST(MetaGradient, NonFiniteEndsTheRun) {
+    QuadraticTask quadratic({1, 0, 0, 1}, {0, 0}, {1, 1});
+    quadratic.poison = INFINITY;
+    lopt_task_ops ops = quadratic.ops();
+    Weights w;
+    Task task;
+    ASSERT_EQ(lopt_weights_init(nullptr, 1, &w.p), LOPT_OK);
+    ASSERT_EQ(lopt_task_from_ops(&ops, &quadratic, &task.p), LOPT_OK);
+    double loss = 0.0;
+    std::vector<float> gradient(lopt_weights_count(w.p), 3.0f);
+    EXPECT_EQ(lopt_meta_gradient(w.p, task.p, nullptr, &loss, gradient.data()), LOPT_OK);
+    EXPECT_TRUE(std::isnan(loss));
+    for (float x : gradient) ASSERT_EQ(x, 0.0f);
+}
+
+TEST(MetaGradient, NoHessianMeansFirstOrderOnly) {
+    QuadraticTask quadratic({1, 0, 0, 1}, {0, 0}, {1, 1});
+    lopt_task_ops ops = quadratic.ops();
+    ops.hvp = nullptr;
+    Weights w;
+    Task task;
+    ASSERT_EQ(lopt_weights_init(nullptr, 1, &w.p), LOPT_OK);
+    ASSERT_EQ(lopt_task_from_ops(&ops, &quadratic, &task.p), LOPT_OK);
+    double loss = 0.0;
+    std::vector<float> gradient(lopt_weights_count(w.p));
+    lopt_unroll_options o = LOPT_UNROLL_OPTIONS_INIT;
+    EXPECT_EQ(lopt_meta_gradient(w.p, task.p, &o, &loss, gradient.data()), LOPT_ERR_UNSUPPORTED);
+    o.second_derivatives = 0;
+    EXPECT_EQ(lopt_meta_gradient(w.p, task.p, &o, &loss, gradient.data()), LOPT_OK) << lopt_last_error();
+}
+
+} // namespace
