@@ -8,7 +8,7 @@
 #include "base/memory.h"
 #include "base/status.h"
 #include "csrc/bench/clock.h"
-#include "csrc/eval/files.h"
+#include "csrc/io/files.h"
 #include "csrc/eval/outputs.h"
 #include "csrc/eval/suite.h"
 #include "csrc/eval/sweep_cache.h"

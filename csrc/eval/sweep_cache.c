@@ -7,7 +7,7 @@
 #include <xxhash.h>
 
 #include "base/status.h"
-#include "csrc/eval/files.h"
+#include "csrc/io/files.h"
 #include "csrc/eval/json_numbers.h"
 #include "csrc/eval/text_buffer.h"
 #include "lopt/meta.h"

@@ -67,6 +67,7 @@ typedef struct lopt_train_progress {
     double gradient_norm, learning_rate;
     uint64_t diverged, restarted;     /* particles, in this meta-iteration */
     uint64_t window;                  /* steps in this window */
+    const char *note;                 /* NULL, or a sentence that the user should see once; iteration is then that of the start */
 } lopt_train_progress;
 
 typedef int (*lopt_train_fn)(void *self, const lopt_train_progress *p);
@@ -78,7 +79,7 @@ typedef struct lopt_train_options {
     size_t num_overrides;
     const char *out_dir;            /* run directory: created; must be empty of a run unless resume */
     int resume;                     /* 1: go on from the newest checkpoint of out_dir */
-    lopt_train_fn progress;         /* NULL: none. Non-zero: write a checkpoint and return LOPT_OK with *stopped = 1 */
+    lopt_train_fn progress;         /* NULL: none. Called after each meta-iteration, and for notes. Non-zero: write a checkpoint and return LOPT_OK with *stopped = 1 */
     void *self;
     const volatile int *stop;       /* NULL, or a flag that a signal handler may set to 1: as a non-zero progress */
 } lopt_train_options;

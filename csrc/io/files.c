@@ -1,4 +1,4 @@
-#include "csrc/eval/files.h"
+#include "csrc/io/files.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
-/* Files that an evaluation leaves behind. */
-#ifndef LOPT_EVAL_FILES_H
-#define LOPT_EVAL_FILES_H
+/* Directories and text files. */
+#ifndef LOPT_CSRC_IO_FILES_H
+#define LOPT_CSRC_IO_FILES_H
 
 #include "lopt/lopt.h"
 

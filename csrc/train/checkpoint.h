@@ -1,0 +1,12 @@
+/* Checkpoints: everything of a training but its configuration, so that going on gives the same bits as never having stopped.
+ * Safetensors, format lopt.train.v1; independent of threads and instruction set. */
+#ifndef LOPT_TRAIN_CHECKPOINT_H
+#define LOPT_TRAIN_CHECKPOINT_H
+
+#include "csrc/train/trainer.h"
+
+lopt_status checkpoint_save(const trainer *t, const char *path);
+/* t: freshly created from the same configuration. After a failure it is not to be used. */
+lopt_status checkpoint_load(trainer *t, const char *path);
+
+#endif

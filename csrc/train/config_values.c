@@ -1,0 +1,153 @@
+/* One value of the configuration from text and back. */
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "base/nearest.h"
+#include "base/status.h"
+#include "csrc/train/config_keys.h"
+
+enum { CHOICES_MAX = 16, CHOICE_TEXT_MAX = 128 };
+
+static void *slot(train_config *c, size_t index) { return (char *)c + config_slots[index].offset; }
+
+static lopt_status set_number(const lopt_config_key *k, const char *text, int whole, double *number, long long *integer) {
+    char *end = NULL;
+    errno = 0;
+    *number = whole ? (double)(*integer = strtoll(text, &end, 10)) : strtod(text, &end);
+    LOPT_CHECK(end != text && *end == 0 && errno == 0 && isfinite(*number) && *number >= k->min && *number <= k->max, LOPT_ERR_CONFIG,
+               "%s = %.64s: it must be %s from %g to %g", k->name, text, whole ? "a whole number" : "a number", k->min, k->max);
+    return LOPT_OK;
+}
+
+/* The choices of a key, split; `text` keeps them. */
+static size_t split_choices(const lopt_config_key *k, char text[CHOICE_TEXT_MAX], const char *out[CHOICES_MAX]) {
+    size_t n = 0;
+    char *rest = NULL;
+    snprintf(text, CHOICE_TEXT_MAX, "%s", k->choices);
+    for (char *word = strtok_r(text, "|", &rest); word && n < CHOICES_MAX; word = strtok_r(NULL, "|", &rest)) out[n++] = word;
+    return n;
+}
+
+static lopt_status set_choice(const lopt_config_key *k, const char *text, int *out) {
+    char split[CHOICE_TEXT_MAX];
+    const char *choices[CHOICES_MAX];
+    size_t n = split_choices(k, split, choices);
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(text, choices[i]) == 0) {
+            *out = (int)i;
+            return LOPT_OK;
+        }
+    return lopt_fail(LOPT_ERR_CONFIG, "%s = %.64s: it must be one of %s; did you mean %s?", k->name, text, k->choices,
+                     nearest_name(text, choices, n));
+}
+
+static lopt_status set_bool(const lopt_config_key *k, const char *text, int *out) {
+    int yes = strcmp(text, "true") == 0 || strcmp(text, "1") == 0, no = strcmp(text, "false") == 0 || strcmp(text, "0") == 0;
+    LOPT_CHECK(yes || no, LOPT_ERR_CONFIG, "%s = %.64s: it must be true or false", k->name, text);
+    *out = yes;
+    return LOPT_OK;
+}
+
+static void list_free(config_list *l) {
+    for (size_t i = 0; i < l->count; i++) free(l->item[i]);
+    free(l->item);
+    *l = (config_list){NULL, 0};
+}
+
+/* Items are separated by ';', spaces around them do not count, empty ones are refused. */
+static lopt_status set_list(const lopt_config_key *k, const char *text, config_list *out) {
+    lopt_status status = LOPT_OK;
+    config_list list = {NULL, 0};
+    char *copy = NULL, *rest = NULL;
+    void *items = NULL;
+    LOPT_TRY(memory_text(text, &copy));
+    LOPT_TRY_CLEANUP(memory_alloc(strlen(text) / 2 + 1, sizeof(char *), "a list", &items));
+    list.item = items;
+    for (char *word = strtok_r(copy, ";", &rest); word; word = strtok_r(NULL, ";", &rest)) {
+        word += strspn(word, " \t\n");
+        size_t length = strlen(word);
+        while (length > 0 && strchr(" \t\n", word[length - 1])) word[--length] = 0;
+        LOPT_CHECK_CLEANUP(length > 0, LOPT_ERR_CONFIG, "%s has an empty item", k->name);
+        LOPT_TRY_CLEANUP(memory_text(word, &list.item[list.count]));
+        list.count++;
+    }
+    LOPT_CHECK_CLEANUP(list.count > 0, LOPT_ERR_CONFIG, "%s is empty", k->name);
+    list_free(out);
+    *out = list;
+    list = (config_list){NULL, 0};
+cleanup:
+    list_free(&list);
+    free(copy);
+    return status;
+}
+
+static lopt_status set_string(const char *text, char **out) {
+    char *copy = NULL;
+    LOPT_TRY(memory_text(text, &copy));
+    free(*out);
+    *out = copy;
+    return LOPT_OK;
+}
+
+lopt_status config_set(train_config *c, size_t index, const char *text) {
+    const lopt_config_key *k = lopt_config_get(index);
+    void *to = slot(c, index);
+    double number = 0.0;
+    long long integer = 0;
+    switch (config_slots[index].type) {
+    case CONFIG_INT:
+        LOPT_TRY(set_number(k, text, 1, &number, &integer));
+        *(int64_t *)to = integer;
+        return LOPT_OK;
+    case CONFIG_FLOAT:
+        LOPT_TRY(set_number(k, text, 0, &number, &integer));
+        *(double *)to = number;
+        return LOPT_OK;
+    case CONFIG_BOOL: return set_bool(k, text, to);
+    case CONFIG_CHOICE: return set_choice(k, text, to);
+    case CONFIG_STRING: return set_string(text, to);
+    case CONFIG_LIST: return set_list(k, text, to);
+    }
+    return LOPT_OK;
+}
+
+static lopt_status join(const config_list *l, char **out) {
+    size_t size = 1;
+    void *text = NULL;
+    for (size_t i = 0; i < l->count; i++) size += strlen(l->item[i]) + 1;
+    LOPT_TRY(memory_alloc(size, 1, "a list", &text));
+    char *at = text;
+    for (size_t i = 0; i < l->count; i++) at += sprintf(at, "%s%s", i ? ";" : "", l->item[i]);
+    *out = text;
+    return LOPT_OK;
+}
+
+lopt_status config_text(const train_config *c, size_t index, char **out) {
+    const lopt_config_key *k = lopt_config_get(index);
+    const void *from = slot((train_config *)c, index);
+    char text[CHOICE_TEXT_MAX];
+    const char *choices[CHOICES_MAX];
+    switch (config_slots[index].type) {
+    case CONFIG_INT: snprintf(text, sizeof text, "%lld", (long long)*(const int64_t *)from); break;
+    case CONFIG_FLOAT: snprintf(text, sizeof text, "%.17g", *(const double *)from); break;
+    case CONFIG_BOOL: snprintf(text, sizeof text, "%s", *(const int *)from ? "true" : "false"); break;
+    case CONFIG_CHOICE: split_choices(k, text, choices); return memory_text(choices[*(const int *)from], out);
+    case CONFIG_STRING: return memory_text(*(char *const *)from, out);
+    case CONFIG_LIST: return join(from, out);
+    }
+    return memory_text(text, out);
+}
+
+void config_free(train_config *c) {
+    for (size_t i = 0; i < lopt_config_count(); i++) {
+        if (config_slots[i].type == CONFIG_LIST) list_free(slot(c, i));
+        if (config_slots[i].type == CONFIG_STRING) {
+            free(*(char **)slot(c, i));
+            *(char **)slot(c, i) = NULL;
+        }
+    }
+}

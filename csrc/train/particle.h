@@ -1,0 +1,35 @@
+/* A particle: one of the inner runs that go on side by side. All it draws depends on (seed, its number, its restart count) alone. */
+#ifndef LOPT_TRAIN_PARTICLE_H
+#define LOPT_TRAIN_PARTICLE_H
+
+#include "csrc/train/corpus.h"
+#include "tasks/engine/unroll.h"
+
+typedef struct particle {
+    uint64_t number, restart; /* restart: how many runs it has finished */
+    uint64_t left;            /* of the present run: windows, or steps with a log-uniform horizon; 0: the next window begins a new run */
+    size_t spec;              /* in the corpus */
+    lopt_task *task;          /* NULL while left is 0, as run */
+    unroll_run *run;
+} particle;
+
+/* What one window of a particle gave. */
+typedef struct particle_report {
+    double meta_loss;   /* capped: a diverged particle counts for the cap */
+    int diverged;       /* 1: something was not finite; no gradient */
+    int restarted;      /* 1: this run has ended, the next window begins another */
+    size_t bounded, spec;
+} particle_report;
+
+/* Makes the task and the run that (number, restart) stand for, not started, with its whole length left: resuming fills in the rest. */
+lopt_status particle_prepare(const train_config *c, const corpus *tasks, const weight_layout *layout, particle *p);
+void particle_free(particle *p);
+/* One window of `steps` steps, the first of a new run if none is under way; gradient [count] out, clipped. A run that is finished or has
+ * diverged is dropped. */
+lopt_status particle_advance(const train_config *c, const corpus *tasks, const prepared_weights *w, size_t steps, unroll_workspace *ws,
+                             particle *p, float *gradient, particle_report *out);
+
+/* Length of the window of a meta-iteration, common to all particles. */
+size_t window_length(const train_config *c, uint64_t iteration);
+
+#endif

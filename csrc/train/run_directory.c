@@ -1,0 +1,113 @@
+#include "csrc/train/run_directory.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "base/memory.h"
+#include "base/status.h"
+#include "csrc/io/files.h"
+
+enum { CHECKPOINTS_KEPT = 2, CHECKPOINTS_MAX = 4096 };
+#define CHECKPOINT_PATTERN "checkpoint-%010" PRIu64 ".safetensors"
+
+lopt_status run_directory_file(const run_directory *d, const char *name, char **out) {
+    char *text = NULL;
+    LOPT_CHECK(asprintf(&text, "%s/%s", d->path, name) >= 0, LOPT_ERR_MEMORY, "no memory for a file name");
+    *out = text;
+    return LOPT_OK;
+}
+
+static lopt_status take_lock(run_directory *d) {
+    char *path = NULL;
+    LOPT_TRY(run_directory_file(d, "lock", &path));
+    d->lock = open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0666);
+    int error = errno;
+    free(path);
+    LOPT_CHECK(d->lock >= 0, LOPT_ERR_IO, "cannot write in the run directory %s: %s", d->path, strerror(error));
+    LOPT_CHECK(flock(d->lock, LOCK_EX | LOCK_NB) == 0, LOPT_ERR_IO, "another training is at work in %s: wait for it or choose another",
+               d->path);
+    return LOPT_OK;
+}
+
+lopt_status run_directory_open(const char *path, run_directory *out) {
+    run_directory d = {NULL, -1};
+    LOPT_TRY(files_make_directory(path));
+    LOPT_TRY(memory_text(path, &d.path));
+    lopt_status status = take_lock(&d);
+    if (status != LOPT_OK) {
+        run_directory_close(&d);
+        return status;
+    }
+    *out = d;
+    return LOPT_OK;
+}
+
+void run_directory_close(run_directory *d) {
+    if (d->lock >= 0) close(d->lock);
+    free(d->path);
+    *d = (run_directory){NULL, -1};
+}
+
+int run_directory_has_run(const run_directory *d) {
+    static const char *const names[] = {"config.json", "metrics.jsonl", "weights.safetensors"};
+    uint64_t newest = 0;
+    size_t count = 0;
+    int found = run_directory_checkpoints(d, &newest, 1, &count) == LOPT_OK && count > 0;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        char *path = NULL;
+        if (run_directory_file(d, names[i], &path) == LOPT_OK) found |= access(path, F_OK) == 0;
+        free(path);
+    }
+    return found;
+}
+
+lopt_status run_directory_checkpoint(const run_directory *d, uint64_t iteration, char **out) {
+    char name[64];
+    snprintf(name, sizeof name, CHECKPOINT_PATTERN, iteration);
+    return run_directory_file(d, name, out);
+}
+
+static int newest_first(const void *a, const void *b) {
+    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return x < y ? 1 : (x > y ? -1 : 0);
+}
+
+lopt_status run_directory_checkpoints(const run_directory *d, uint64_t *iterations, size_t room, size_t *count) {
+    uint64_t all[CHECKPOINTS_MAX];
+    size_t n = 0;
+    DIR *dir = opendir(d->path);
+    LOPT_CHECK(dir != NULL, LOPT_ERR_IO, "cannot read the run directory %s: %s", d->path, strerror(errno));
+    for (struct dirent *e; n < CHECKPOINTS_MAX && (e = readdir(dir)) != NULL;) {
+        uint64_t iteration = 0;
+        char name[64];
+        if (sscanf(e->d_name, "checkpoint-%" SCNu64, &iteration) != 1) continue;
+        snprintf(name, sizeof name, CHECKPOINT_PATTERN, iteration);
+        if (strcmp(name, e->d_name) == 0) all[n++] = iteration;
+    }
+    closedir(dir);
+    qsort(all, n, sizeof all[0], newest_first);
+    *count = n < room ? n : room;
+    memcpy(iterations, all, *count * sizeof all[0]);
+    return LOPT_OK;
+}
+
+lopt_status run_directory_prune(const run_directory *d) {
+    uint64_t all[CHECKPOINTS_MAX];
+    size_t n = 0;
+    LOPT_TRY(run_directory_checkpoints(d, all, CHECKPOINTS_MAX, &n));
+    for (size_t i = CHECKPOINTS_KEPT; i < n; i++) {
+        char *path = NULL;
+        LOPT_TRY(run_directory_checkpoint(d, all[i], &path));
+        int failed = unlink(path) != 0 && errno != ENOENT, error = errno;
+        free(path);
+        LOPT_CHECK(!failed, LOPT_ERR_IO, "cannot remove an old checkpoint in %s: %s", d->path, strerror(error));
+    }
+    return LOPT_OK;
+}
