@@ -1,0 +1,276 @@
+// lopt_train as a whole: it learns, its bits depend on neither threads nor interruptions, and nothing is lost when something goes wrong.
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+
+#include <cmath>
+#include <csignal>
+#include <cstring>
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
+#include "tests/support/golden.h"
+#include "tests/support/scratch_dir.h"
+
+namespace {
+
+// A run of seconds that touches every part: noise, batches, attention, second derivatives, restarts.
+const std::vector<std::string> small_run = {
+    "iterations=12",       "particles=5",      "tasks=quadratic:n=5,noise=0.5;rosenbrock;softmax_regression:features=4,sep=2,batch=20",
+    "horizon.kind=log_uniform", "horizon.min=8", "horizon.max=60", "window.min=4", "window.mean=6", "window.max=20", "checkpoint.every=5"};
+
+struct Trained {
+    lopt_status status = LOPT_OK;
+    int stopped = -1;
+    std::vector<lopt_train_progress> seen;
+    std::vector<std::string> notes;
+};
+
+struct Watch {
+    Trained *trained;
+    uint64_t stop_at;
+};
+int watch(void *self, const lopt_train_progress *p) {
+    Watch *w = static_cast<Watch *>(self);
+    if (p->note) w->trained->notes.push_back(p->note);
+    else w->trained->seen.push_back(*p);
+    return !p->note && p->iteration == w->stop_at;
+}
+
+Trained train(const std::string &dir, std::vector<std::string> overrides, int resume = 0, uint64_t stop_at = 0, const char *config = nullptr) {
+    Trained t;
+    Watch w = {&t, stop_at};
+    std::vector<const char *> pointers;
+    for (const std::string &o : overrides) pointers.push_back(o.c_str());
+    lopt_train_options o = LOPT_TRAIN_OPTIONS_INIT;
+    o.config_path = config;
+    o.overrides = pointers.data();
+    o.num_overrides = pointers.size();
+    o.out_dir = dir.c_str();
+    o.resume = resume;
+    o.progress = watch;
+    o.self = &w;
+    t.status = lopt_train(&o, &t.stopped);
+    return t;
+}
+
+std::vector<std::string> with(std::vector<std::string> base, const std::string &more) {
+    base.push_back(more);
+    return base;
+}
+
+std::vector<float> weights_in(const std::string &dir) {
+    Weights w;
+    EXPECT_EQ(lopt_weights_load((dir + "/weights.safetensors").c_str(), &w.p), LOPT_OK) << lopt_last_error();
+    return w.p ? std::vector<float>(lopt_weights_data(w.p), lopt_weights_data(w.p) + lopt_weights_count(w.p)) : std::vector<float>();
+}
+
+// Metrics without the seconds, the only thing in them that depends on the machine.
+std::string metrics_of(const std::string &dir) {
+    std::string text = read_file(dir + "/metrics.jsonl"), out;
+    for (size_t at = 0, end; (end = text.find('\n', at)) != std::string::npos; at = end + 1) {
+        std::string line = text.substr(at, end - at);
+        size_t s = line.find("\"seconds\":"), comma = line.find(',', s);
+        out += line.substr(0, s) + line.substr(comma) + "\n";
+    }
+    return out;
+}
+
+TEST(Train, LearnsAndReports) {
+    ScratchDir dir;
+    Trained t = train(dir / "run", {"iterations=300", "particles=8", "tasks=quadratic:n=6;bowl:c=1", "weights.options=attention=0",
+                                    "window.min=20", "window.mean=0", "horizon.windows_mean=2", "init_lr.min=1e-3", "init_lr.max=0.1",
+                                    "meta_optimizer.learning_rate=0.005"});
+    ASSERT_EQ(t.status, LOPT_OK) << lopt_last_error();
+    EXPECT_EQ(t.stopped, 0);
+    ASSERT_EQ(t.seen.size(), 300u);
+    EXPECT_EQ(t.seen.back().iteration, 300u);
+    EXPECT_EQ(t.seen.back().inner_steps, 300u * 8 * 20);
+    double first = 0, last = 0;
+    for (int i = 0; i < 20; i++) first += t.seen[i].meta_loss / 20, last += t.seen[280 + i].meta_loss / 20;
+    EXPECT_LT(last, first - 2.0); // two nats of the loss ratio: an untrained rule does not drift there
+    Weights w;
+    ASSERT_EQ(lopt_weights_load((dir / "run/weights.safetensors").c_str(), &w.p), LOPT_OK);
+    EXPECT_EQ(lopt_weights_option(w.p, "attention"), 0);
+    const std::string provenance = lopt_weights_provenance(w.p);
+    for (const char *key : {"configuration", "seed", "corpus", "meta_iterations"}) EXPECT_NE(provenance.find(key), std::string::npos);
+    EXPECT_TRUE(std::filesystem::exists(dir / "run/config.json"));
+}
+
+TEST(Train, SaysWhenAttentionCannotLearn) {
+    ScratchDir dir;
+    Trained t = train(dir / "a", with(with(small_run, "second_derivatives=false"), "iterations=4"));
+    ASSERT_EQ(t.status, LOPT_OK) << lopt_last_error();
+    ASSERT_EQ(t.notes.size(), 1u);
+    EXPECT_NE(t.notes[0].find("attention"), std::string::npos);
+    Weights before;
+    ASSERT_EQ(lopt_weights_init(nullptr, 0, &before.p), LOPT_OK);
+    std::vector<float> after = weights_in(dir / "a");
+    const char *name;
+    size_t offset, shape[2];
+    for (size_t i = 0; lopt_weights_tensor(before.p, i, &name, &offset, shape); i++) {
+        bool same = !std::memcmp(lopt_weights_data(before.p) + offset, after.data() + offset, shape[0] * shape[1] * sizeof(float));
+        EXPECT_EQ(same, std::string(name).substr(0, 10) == "attention.") << name;
+    }
+    EXPECT_TRUE(train(dir / "b", with(small_run, "iterations=4")).notes.empty());
+}
+
+#ifdef _OPENMP
+TEST(Train, SameBitsForAnyNumberOfThreads) {
+    ScratchDir dir;
+    const int before = omp_get_max_threads();
+    for (int threads : {1, 2, 3, 7}) {
+        omp_set_num_threads(threads);
+        ASSERT_EQ(train(dir / std::to_string(threads), small_run).status, LOPT_OK) << lopt_last_error();
+    }
+    omp_set_num_threads(before);
+    for (const char *other : {"2", "3", "7"}) {
+        EXPECT_EQ(weights_in(dir / "1"), weights_in(dir / other));
+        EXPECT_EQ(metrics_of(dir / "1"), metrics_of(dir / other));
+    }
+}
+#endif
+
+TEST(Train, SameBitsWhenStoppedAndResumedAnywhere) {
+    ScratchDir dir;
+    ASSERT_EQ(train(dir / "whole", small_run).status, LOPT_OK) << lopt_last_error();
+    for (uint64_t stop = 1; stop < 12; stop++) {
+        const std::string run = dir / ("stop" + std::to_string(stop));
+        Trained t = train(run, small_run, 0, stop);
+        ASSERT_EQ(t.status, LOPT_OK) << lopt_last_error();
+        ASSERT_EQ(t.stopped, 1);
+        ASSERT_EQ(t.seen.back().iteration, stop);
+        t = train(run, {}, 1);
+        ASSERT_EQ(t.status, LOPT_OK) << lopt_last_error();
+        EXPECT_EQ(t.stopped, 0);
+        EXPECT_EQ(t.seen.front().iteration, stop + 1);
+        EXPECT_EQ(weights_in(dir / "whole"), weights_in(run)) << stop;
+        EXPECT_EQ(metrics_of(dir / "whole"), metrics_of(run)) << stop;
+        EXPECT_EQ(read_file(dir / "whole/checkpoint-0000000012.safetensors"), read_file(run + "/checkpoint-0000000012.safetensors"));
+    }
+}
+
+TEST(Train, KilledBetweenCheckpointsGoesOnFromTheLast) {
+    ScratchDir dir;
+    ASSERT_EQ(train(dir / "whole", small_run).status, LOPT_OK);
+    const std::string run = dir / "killed";
+    ASSERT_EQ(train(run, small_run, 0, 9).status, LOPT_OK);
+    // as a kill -9 after iteration 9 would leave it: checkpoint 9 was never written, metrics end in half a line
+    std::filesystem::remove(run + "/checkpoint-0000000009.safetensors");
+    write_file(run + "/metrics.jsonl", read_file(run + "/metrics.jsonl") + "{\"iteration\":10,\"inner");
+    Trained t = train(run, {}, 1);
+    ASSERT_EQ(t.status, LOPT_OK) << lopt_last_error();
+    EXPECT_EQ(t.seen.front().iteration, 6u);
+    EXPECT_EQ(weights_in(dir / "whole"), weights_in(run));
+    EXPECT_EQ(metrics_of(dir / "whole"), metrics_of(run));
+}
+
+TEST(Train, DamagedCheckpointFallsBackToTheOneBefore) {
+    ScratchDir dir;
+    ASSERT_EQ(train(dir / "whole", small_run).status, LOPT_OK);
+    const std::string run = dir / "damaged";
+    ASSERT_EQ(train(run, small_run, 0, 10).status, LOPT_OK);
+    std::string bytes = read_file(run + "/checkpoint-0000000010.safetensors");
+    bytes[bytes.size() / 2] ^= 4;
+    write_file(run + "/checkpoint-0000000010.safetensors", bytes);
+    Trained t = train(run, {}, 1);
+    ASSERT_EQ(t.status, LOPT_OK) << lopt_last_error();
+    EXPECT_EQ(t.seen.front().iteration, 6u);
+    EXPECT_EQ(weights_in(dir / "whole"), weights_in(run));
+    // none whole: refused with its name, nothing overwritten
+    for (const char *name : {"/checkpoint-0000000010.safetensors", "/checkpoint-0000000012.safetensors"})
+        write_file(run + name, "not a checkpoint");
+    const std::vector<float> kept = weights_in(run);
+    EXPECT_EQ(train(run, {}, 1).status, LOPT_ERR_FORMAT);
+    EXPECT_NE(std::string(lopt_last_error()).find("checkpoint-"), std::string::npos);
+    EXPECT_EQ(weights_in(run), kept);
+}
+
+TEST(Train, KeepsTwoCheckpoints) {
+    ScratchDir dir;
+    ASSERT_EQ(train(dir / "run", with(small_run, "checkpoint.every=2")).status, LOPT_OK);
+    size_t checkpoints = 0;
+    for (auto &entry : std::filesystem::directory_iterator(dir / "run"))
+        checkpoints += entry.path().filename().string().rfind("checkpoint-", 0) == 0;
+    EXPECT_EQ(checkpoints, 2u);
+    EXPECT_TRUE(std::filesystem::exists(dir / "run/checkpoint-0000000012.safetensors"));
+}
+
+TEST(Train, LongerRunMayGoOnButNothingElseMayChange) {
+    ScratchDir dir;
+    ASSERT_EQ(train(dir / "run", small_run).status, LOPT_OK);
+    Trained t = train(dir / "run", {"iterations=14"}, 1);
+    ASSERT_EQ(t.status, LOPT_OK) << lopt_last_error();
+    EXPECT_EQ(t.seen.back().iteration, 14u);
+    EXPECT_EQ(train(dir / "run", {"particles=6"}, 1).status, LOPT_ERR_CONFIG);
+    EXPECT_NE(std::string(lopt_last_error()).find("particles"), std::string::npos);
+}
+
+TEST(Train, RefusesWhatWouldLoseSomething) {
+    ScratchDir dir;
+    ASSERT_EQ(train(dir / "run", small_run).status, LOPT_OK);
+    const std::string before = read_file(dir / "run/weights.safetensors");
+    EXPECT_EQ(train(dir / "run", small_run).status, LOPT_ERR_ARGUMENT); // holds a run
+    EXPECT_EQ(read_file(dir / "run/weights.safetensors"), before);
+    EXPECT_EQ(train(dir / "empty", {}, 1).status, LOPT_ERR_ARGUMENT); // nothing to resume
+    EXPECT_EQ(train("", small_run).status, LOPT_ERR_ARGUMENT);
+    EXPECT_EQ(train("/proc/nowhere", small_run).status, LOPT_ERR_IO);
+    write_file(dir / "file", "x");
+    EXPECT_EQ(train(dir / "file", small_run).status, LOPT_ERR_IO);
+    EXPECT_EQ(train(dir / "new", with(small_run, "weights.from=/nonexistent")).status, LOPT_ERR_IO);
+    EXPECT_EQ(train(dir / "new2", with(small_run, "tasks=digits_softmax")).status, LOPT_ERR_CONFIG);
+    EXPECT_EQ(lopt_train(nullptr, nullptr), LOPT_ERR_ARGUMENT);
+    lopt_train_options o = LOPT_TRAIN_OPTIONS_INIT;
+    EXPECT_EQ(lopt_train(&o, nullptr), LOPT_ERR_ARGUMENT);
+}
+
+int inner_status;
+int nested(void *self, const lopt_train_progress *) {
+    inner_status = train(*static_cast<std::string *>(self), small_run, 1).status;
+    return 1;
+}
+TEST(Train, OneProcessAtATime) {
+    ScratchDir dir;
+    std::string path = dir / "run";
+    lopt_train_options o = LOPT_TRAIN_OPTIONS_INIT;
+    o.out_dir = path.c_str();
+    o.progress = nested;
+    o.self = &path;
+    ASSERT_EQ(lopt_train(&o, nullptr), LOPT_OK) << lopt_last_error();
+    EXPECT_EQ(inner_status, LOPT_ERR_IO);
+}
+
+TEST(Train, GoesOnFromAWeightsFile) {
+    ScratchDir dir;
+    ASSERT_EQ(train(dir / "first", small_run).status, LOPT_OK);
+    const std::string file = dir / "first/weights.safetensors";
+    Trained t = train(dir / "second", with(with(small_run, "weights.from=" + file), "meta_optimizer.learning_rate=0"), 0, 3);
+    ASSERT_EQ(t.status, LOPT_OK) << lopt_last_error();
+    EXPECT_EQ(weights_in(dir / "first"), weights_in(dir / "second"));
+    std::filesystem::remove(file); // the run does not need it any more
+    EXPECT_EQ(train(dir / "second", {}, 1).status, LOPT_OK) << lopt_last_error();
+}
+
+TEST(Train, FullDiskKeepsTheLastCheckpoint) {
+    ScratchDir dir;
+    ASSERT_EQ(train(dir / "run", small_run, 0, 3).status, LOPT_OK);
+    const std::vector<float> before = weights_in(dir / "run");
+    struct rlimit old, low;
+    ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &old), 0);
+    low = old;
+    low.rlim_cur = 20000; // less than a checkpoint
+    signal(SIGXFSZ, SIG_IGN);
+    ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &low), 0);
+    const lopt_status status = train(dir / "run", {}, 1).status;
+    const std::string sentence = lopt_last_error();
+    setrlimit(RLIMIT_FSIZE, &old);
+    EXPECT_EQ(status, LOPT_ERR_IO) << sentence;
+    EXPECT_EQ(weights_in(dir / "run"), before);
+    for (auto &entry : std::filesystem::directory_iterator(dir / "run"))
+        EXPECT_EQ(entry.path().string().find("tmp"), entry.path().string().rfind("tmp/lopt-test") == std::string::npos ? std::string::npos : 1u);
+    EXPECT_EQ(train(dir / "run", {}, 1).status, LOPT_OK) << lopt_last_error();
+    ASSERT_EQ(train(dir / "whole", small_run).status, LOPT_OK);
+    EXPECT_EQ(weights_in(dir / "whole"), weights_in(dir / "run"));
+}
+
+} // namespace
