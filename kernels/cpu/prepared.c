@@ -22,6 +22,8 @@ static const float *part(const prepared_weights *w, weight_id id) {
 const float *prepared_initial(const prepared_weights *w, weight_id id) { return part(w, id); }
 const weight_layout *prepared_layout(const prepared_weights *w) { return &w->layout; }
 
+static size_t bias_floats(lopt_dims d) { return padded(3 * d.param) + padded(3 * d.tensor) + padded(3 * d.global); }
+
 static void set_cell(prepared_weights *w) {
     cell_weights *c = &w->cell;
     c->gate = part(w, W_PARAM_GATE_KERNEL);
@@ -102,7 +104,7 @@ lopt_status prepared_create(const weight_layout *layout, const float *flat, prep
     prepared_weights *w = memory;
     w->layout = *layout;
     size_t dense = place_dense(w, NULL);
-    size_t biases = padded(3 * d.param) + padded(3 * d.tensor) + padded(3 * d.global);
+    size_t biases = bias_floats(d);
     LOPT_TRY_CLEANUP(memory_floats(layout->count, "prepared weights", &w->flat));
     LOPT_TRY_CLEANUP(memory_floats(dense + biases, "prepared weights", &w->storage));
     place_dense(w, w->storage);
@@ -115,6 +117,15 @@ lopt_status prepared_create(const weight_layout *layout, const float *flat, prep
 cleanup:
     prepared_free(w);
     return status;
+}
+
+size_t prepared_bytes(const prepared_weights *w) {
+    size_t floats = w->layout.count + bias_floats(w->layout.dims);
+    for (int id = 0; id < DENSE_COUNT; id++) {
+        const dense_matrix *m = &w->dense[id];
+        floats += (size_t)m->rows * (size_t)m->ld + (size_t)m->columns * (size_t)m->ld_transposed;
+    }
+    return sizeof *w + floats * sizeof(float);
 }
 
 void prepared_free(prepared_weights *w) {

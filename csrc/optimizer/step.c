@@ -1,0 +1,188 @@
+/* lopt_optimizer_step: rules 1 to 14 (Wichrowska et al. 2017, section 3) over all chunks of a model. */
+#include <math.h>
+#include <string.h>
+
+#include "base/status.h"
+#include "csrc/optimizer/optimizer.h"
+#include "kernels/cell/readout.h"
+
+#define GRADIENT_MAX 1e18f /* its square is still a float */
+
+typedef struct step_call {
+    lopt_optimizer *opt;
+    float *const *params;
+    const float *const *grads;
+    float divisor;     /* of the gradients */
+    float mean_log_lr; /* over the tensors that take part */
+} step_call;
+
+/* The gradients of a chunk as the cell wants them: fp32, divided, and entries that must be read as 0 are. buffer [STEP_CHUNK] */
+static const float *chunk_gradients(const step_call *s, const chunk *c, float *buffer) {
+    const lopt_optimizer *opt = s->opt;
+    const float *from = s->grads[c->tensor];
+    if (opt->grad_type == NUMBER_FP32 && s->divisor == 1.0f && !opt->zero_nonfinite) return from + c->first;
+    numbers_read(opt->grad_type, from, c->first, c->n, buffer);
+    if (s->divisor != 1.0f)
+        for (size_t i = 0; i < c->n; i++) buffer[i] /= s->divisor;
+    if (opt->zero_nonfinite)
+        for (size_t i = 0; i < c->n; i++) buffer[i] = fabsf(buffer[i]) <= GRADIENT_MAX ? buffer[i] : 0.0f; /* NaN too */
+    return buffer;
+}
+
+/* 1 if no gradient holds a NaN, an infinity or an entry whose square would overflow. */
+static int gradients_usable(const step_call *s) {
+    const lopt_optimizer *opt = s->opt;
+    int usable = 1;
+#ifdef _OPENMP
+#pragma omp parallel for schedule(static) reduction(&& : usable) if (opt->num_chunks > 1)
+#endif
+    for (size_t k = 0; k < opt->num_chunks; k++) {
+        float buffer[STEP_CHUNK] __attribute__((aligned(64)));
+        const chunk *c = &opt->chunks[k];
+        if (s->grads[c->tensor]) usable = usable && opt->kernels->all_finite(chunk_gradients(s, c, buffer), c->n);
+    }
+    return usable;
+}
+
+/* Mean of alpha over the tensors that take part; 0: none does. */
+static int mean_log_lr(const step_call *s, float *out) {
+    const lopt_optimizer *opt = s->opt;
+    double sum = 0.0;
+    size_t n = 0;
+    for (size_t i = 0; i < opt->num_tensors; i++) {
+        if (s->grads[i] == NULL) continue;
+        for (size_t k = opt->chunk_at[i]; k < opt->chunk_at[i + 1]; k++) sum += opt->log_lr[k];
+        n += opt->counts[i];
+    }
+    *out = n > 0 ? (float)(sum / (double)n) : 0.0f;
+    return n > 0;
+}
+
+/* Where a chunk's unnormalised updates wait between the phases. */
+static float *waiting(const step_call *s, const group *g, const chunk *c, float *own) {
+    return own ? own + (s->opt->param_at[c->tensor] + c->first - g->base) : s->params[c->tensor] + c->first;
+}
+
+/* Phase 1: rules 1-11. */
+static void chunk_forward(const step_call *s, const group *g, size_t k) {
+    lopt_optimizer *opt = s->opt;
+    const lopt_dims d = opt->layout.dims;
+    const chunk *c = &opt->chunks[k];
+    const size_t F = (size_t)(d.param + dims_features(d));
+    float buffer[STEP_CHUNK] __attribute__((aligned(64)));
+    step_sums sums;
+    float *state = opt->state + opt->state_at[c->tensor] + c->first * (size_t)dims_state(d);
+    const step_forward_args a = {c->n, state, state, chunk_gradients(s, c, buffer), opt->bias_param + c->tensor * padded(3 * d.param),
+                                 s->mean_log_lr, !opt->started[c->tensor], waiting(s, g, c, opt->move),
+                                 d.attention ? waiting(s, g, c, opt->attend) : NULL, NULL, &sums};
+    opt->kernels->step_forward(opt->weights, &a);
+    double *kept = opt->sums + k * (F + 2);
+    memcpy(kept, sums.features, F * sizeof(double));
+    kept[F] = sums.move_square;
+    kept[F + 1] = sums.attend_square;
+    opt->log_lr[k] = sums.log_lr;
+}
+
+static float inverse_rms(double square, size_t n) { return (float)(1.0 / sqrt(square / (double)n + (double)RMS_FLOOR)); }
+
+/* Between the phases: the tensor's RMS (rule 10) and its RNN (rule 13). */
+static void tensor_finish(const step_call *s, size_t i) {
+    lopt_optimizer *opt = s->opt;
+    const lopt_dims d = opt->layout.dims;
+    const size_t F = (size_t)(d.param + dims_features(d));
+    double total[PARAM_SIZE_MAX + FEATURES_MAX + 2] = {0};
+    float mean[PARAM_SIZE_MAX + FEATURES_MAX + 16] __attribute__((aligned(64))) = {0};
+    float *u = opt->u + i * padded(d.tensor);
+    for (size_t k = opt->chunk_at[i]; k < opt->chunk_at[i + 1]; k++)
+        for (size_t j = 0; j < F + 2; j++) total[j] += opt->sums[k * (F + 2) + j];
+    for (size_t j = 0; j < F; j++) mean[j] = (float)(total[j] / (double)opt->counts[i]);
+    opt->inverse_rms[2 * i] = inverse_rms(total[F], opt->counts[i]);
+    opt->inverse_rms[2 * i + 1] = inverse_rms(total[F + 1], opt->counts[i]);
+    opt->kernels->tensor_rnn(opt->weights, mean, u, opt->bias_tensor + i * padded(3 * d.tensor), u, NULL);
+}
+
+/* Phase 2: rule 12. */
+static void chunk_apply(const step_call *s, const group *g, const chunk *c) {
+    lopt_optimizer *opt = s->opt;
+    const int attention = opt->layout.dims.attention, direct = opt->param_type == NUMBER_FP32;
+    float *theta = opt->theta + opt->param_at[c->tensor] + c->first;
+    float *move = waiting(s, g, c, opt->move), *attend = attention ? waiting(s, g, c, opt->attend) : NULL;
+    const step_apply_args a = {c->n, theta, attention ? attend : theta, move, attend, opt->inverse_rms[2 * c->tensor],
+                               opt->inverse_rms[2 * c->tensor + 1], (float)opt->options.lr_scale, (float)opt->options.weight_decay};
+    opt->kernels->step_apply(&a);
+    if (!attention || !direct) numbers_write(opt->param_type, a.phi, c->n, s->params[c->tensor], c->first);
+}
+
+static void group_step(const step_call *s, const group *g) {
+    lopt_optimizer *opt = s->opt;
+    const lopt_dims d = opt->layout.dims;
+#ifdef _OPENMP
+#pragma omp parallel if (g->end_chunk - g->first_chunk > 1)
+#endif
+    {
+#ifdef _OPENMP
+#pragma omp for schedule(static)
+#endif
+        for (size_t i = g->first_tensor; i < g->end_tensor; i++)
+            if (s->grads[i])
+                opt->kernels->biases(opt->weights, opt->u + i * padded(d.tensor), opt->v, opt->bias_param + i * padded(3 * d.param),
+                                     opt->bias_tensor + i * padded(3 * d.tensor));
+#ifdef _OPENMP
+#pragma omp for schedule(static)
+#endif
+        for (size_t k = g->first_chunk; k < g->end_chunk; k++)
+            if (s->grads[opt->chunks[k].tensor]) chunk_forward(s, g, k);
+#ifdef _OPENMP
+#pragma omp for schedule(static)
+#endif
+        for (size_t i = g->first_tensor; i < g->end_tensor; i++)
+            if (s->grads[i]) tensor_finish(s, i);
+#ifdef _OPENMP
+#pragma omp for schedule(static)
+#endif
+        for (size_t k = g->first_chunk; k < g->end_chunk; k++)
+            if (s->grads[opt->chunks[k].tensor]) chunk_apply(s, g, &opt->chunks[k]);
+    }
+}
+
+/* Rule 14, over the tensors that took part. */
+static void global_finish(const step_call *s) {
+    lopt_optimizer *opt = s->opt;
+    const size_t T = (size_t)opt->layout.dims.tensor;
+    double sum[TENSOR_SIZE_MAX] = {0};
+    float mean[TENSOR_SIZE_MAX + 16] __attribute__((aligned(64))) = {0};
+    size_t n = 0;
+    for (size_t i = 0; i < opt->num_tensors; i++) {
+        if (s->grads[i] == NULL) continue;
+        for (size_t j = 0; j < T; j++) sum[j] += opt->u[i * padded((int)T) + j];
+        opt->started[i] = 1;
+        n++;
+    }
+    for (size_t j = 0; j < T; j++) mean[j] = (float)(sum[j] / (double)n);
+    opt->kernels->global_rnn(opt->weights, mean, opt->v, opt->v, NULL);
+}
+
+static lopt_status check_call(const lopt_optimizer *opt, float *const *params, const float *const *grads, const void *stream) {
+    LOPT_CHECK(opt != NULL && params != NULL && grads != NULL, LOPT_ERR_ARGUMENT, "lopt_optimizer_step: opt, params and grads must not be NULL");
+    LOPT_CHECK(stream == NULL, LOPT_ERR_ARGUMENT, "lopt_optimizer_step: stream must be NULL on the CPU");
+    LOPT_CHECK(opt->attended == NULL, LOPT_ERR_ARGUMENT,
+               "lopt_optimizer_step: the parameters are swapped; call lopt_optimizer_swap once more before stepping");
+    for (size_t i = 0; i < opt->num_tensors; i++)
+        LOPT_CHECK(params[i] != NULL || grads[i] == NULL, LOPT_ERR_ARGUMENT, "lopt_optimizer_step: params[%zu] is NULL", i);
+    return LOPT_OK;
+}
+
+lopt_status lopt_optimizer_step(lopt_optimizer *opt, float *const *params, const float *const *grads, void *stream) {
+    LOPT_TRY(check_call(opt, params, grads, stream));
+    step_call s = {opt, params, grads, opt->grad_scale ? *opt->grad_scale : 1.0f, 0.0f};
+    if (!mean_log_lr(&s, &s.mean_log_lr)) return LOPT_OK;
+    const int skip = opt->found_inf ? *opt->found_inf != 0.0f : !opt->zero_nonfinite && !gradients_usable(&s);
+    if (skip) {
+        opt->skipped++;
+        return LOPT_OK;
+    }
+    for (size_t g = 0; g < opt->num_groups; g++) group_step(&s, &opt->groups[g]);
+    global_finish(&s);
+    opt->step++;
+    return LOPT_OK;
+}

@@ -1,0 +1,65 @@
+// lopt_optimizer_step against the golden steps: parameters after every step, all state at the end.
+#include "tests/optimizer/support.h"
+
+namespace {
+
+class GoldenStep : public ::testing::TestWithParam<const char *> {};
+
+TEST_P(GoldenStep, Agrees) {
+    const std::string name = GetParam();
+    GoldenFile golden(name + ".safetensors");
+    const size_t tensors = size_t(golden.number("tensors")), steps = size_t(golden.number("steps"));
+    Weights w;
+    Optimizer opt;
+    ASSERT_EQ(lopt_weights_load(golden_path(name + ".weights.safetensors").c_str(), &w.p), LOPT_OK) << lopt_last_error();
+    std::vector<std::vector<float>> params(tensors), truth(tensors), grads(tensors);
+    std::vector<size_t> counts(tensors);
+    for (size_t i = 0; i < tensors; i++) {
+        params[i] = truth[i] = golden.floats("theta0." + std::to_string(i));
+        counts[i] = params[i].size();
+    }
+    lopt_optimizer_options o = LOPT_OPTIMIZER_OPTIONS_INIT;
+    o.init_lr_min = o.init_lr_max = golden.number("init_lr");
+    o.lr_scale = golden.number("lr_scale");
+    o.weight_decay = golden.number("weight_decay");
+    std::vector<float *> p = Model::pointers(params), t = Model::pointers(truth);
+    ASSERT_EQ(lopt_optimizer_create(w.p, &o, tensors, counts.data(), p.data(), nullptr, &opt.p), LOPT_OK) << lopt_last_error();
+    const std::string state = golden_path(name + ".state.safetensors");
+    if (std::filesystem::exists(state)) {
+        ASSERT_EQ(lopt_optimizer_load(opt.p, state.c_str()), LOPT_OK) << lopt_last_error();
+    }
+    for (size_t k = 0; k < steps; k++) {
+        std::vector<const float *> g;
+        for (size_t i = 0; i < tensors; i++) {
+            grads[i] = golden.floats("grad." + std::to_string(k) + "." + std::to_string(i));
+            g.push_back(grads[i].data());
+        }
+        ASSERT_EQ(lopt_optimizer_step(opt.p, p.data(), g.data(), nullptr), LOPT_OK);
+        ASSERT_EQ(lopt_optimizer_true_params(opt.p, t.data(), nullptr), LOPT_OK);
+        for (size_t i = 0; i < tensors; i++) {
+            const std::string at = std::to_string(k) + "." + std::to_string(i);
+            expect_close(truth[i], golden.floats("theta." + at), name + " theta." + at);
+            expect_close(params[i], golden.floats("attended." + at), name + " attended." + at);
+        }
+    }
+    ScratchDir dir;
+    ASSERT_EQ(lopt_optimizer_save(opt.p, (dir / "state").c_str()), LOPT_OK) << lopt_last_error();
+    safetensors_file *f = nullptr;
+    ASSERT_EQ(safetensors_open((dir / "state").c_str(), &f), LOPT_OK) << lopt_last_error();
+    for (size_t k = 0; k < safetensors_num_tensors(f); k++) {
+        const safetensors_tensor *tensor = safetensors_tensor_at(f, k);
+        const void *data = nullptr;
+        if (!golden.has(tensor->name)) continue; // theta.i, known already
+        ASSERT_EQ(safetensors_data(f, tensor, &data), LOPT_OK);
+        std::vector<float> got(safetensors_count(tensor));
+        std::memcpy(got.data(), data, got.size() * sizeof(float));
+        expect_close(got, golden.floats(tensor->name), name + " " + tensor->name);
+    }
+    EXPECT_EQ(safetensors_num_tensors(f), 6 * tensors + 1);
+    safetensors_close(f);
+}
+INSTANTIATE_TEST_SUITE_P(Files, GoldenStep,
+                         ::testing::Values("step_default", "step_minimal", "step_no_attention", "step_code_sizes",
+                                           "step_zeros_and_controls", "step_from_state"));
+
+} // namespace

@@ -1,0 +1,136 @@
+// State files: going on gives the same bits, and what does not belong is refused without touching anything.
+#include "tests/optimizer/support.h"
+
+namespace {
+
+class Resume : public ::testing::TestWithParam<const char *> {};
+
+TEST_P(Resume, SameBitsAsNeverHavingStopped) {
+    ScratchDir dir;
+    Model whole({3, 4100, 40}, GetParam()), first({3, 4100, 40}, GetParam()), second({3, 4100, 40}, GetParam());
+    ASSERT_EQ(whole.create(), LOPT_OK);
+    ASSERT_EQ(first.create(), LOPT_OK);
+    whole.run(0, 7);
+    first.run(0, 4);
+    ASSERT_EQ(lopt_optimizer_save(first.opt.p, (dir / "s").c_str()), LOPT_OK) << lopt_last_error();
+    second.params = first.params;
+    lopt_optimizer_options o = LOPT_OPTIMIZER_OPTIONS_INIT;
+    o.seed = 99; // the state brings everything that the seed once drew
+    ASSERT_EQ(second.create(&o), LOPT_OK);
+    ASSERT_EQ(lopt_optimizer_load(second.opt.p, (dir / "s").c_str()), LOPT_OK) << lopt_last_error();
+    second.run(4, 7);
+    EXPECT_EQ(second.params, whole.params);
+    EXPECT_EQ(second.true_params(), whole.true_params());
+}
+INSTANTIATE_TEST_SUITE_P(Options, Resume,
+                         ::testing::Values("attention=1", "attention=0", "param=4,tensor=3,global=2,scales=1,grad_products=0,relative_lr=0",
+                                           "param=17,scales=6,gradient_shortcut=0"));
+
+TEST(State, BeforeTheFirstStepAndWithRestingTensors) {
+    ScratchDir dir;
+    Model a({30, 20}), b({30, 20});
+    ASSERT_EQ(a.create(), LOPT_OK);
+    ASSERT_EQ(b.create(), LOPT_OK);
+    for (uint64_t t = 0; t < 3; t++) {
+        ASSERT_EQ(lopt_optimizer_save(a.opt.p, (dir / "s").c_str()), LOPT_OK);
+        ASSERT_EQ(b.create(), LOPT_OK);
+        ASSERT_EQ(lopt_optimizer_load(b.opt.p, (dir / "s").c_str()), LOPT_OK) << lopt_last_error();
+        b.params = a.params;
+        a.gradients(t);
+        b.gradients(t);
+        ASSERT_EQ(a.step({false, t < 2}), LOPT_OK);
+        ASSERT_EQ(b.step({false, t < 2}), LOPT_OK);
+        EXPECT_EQ(a.params, b.params) << t;
+    }
+}
+
+TEST(State, SwappedIsKept) {
+    ScratchDir dir;
+    Model a({30, 20}), b({30, 20});
+    ASSERT_EQ(a.create(), LOPT_OK);
+    ASSERT_EQ(b.create(), LOPT_OK);
+    a.run(0, 3);
+    const auto attended = a.params;
+    ASSERT_EQ(a.swap(), LOPT_OK);
+    ASSERT_EQ(lopt_optimizer_save(a.opt.p, (dir / "s").c_str()), LOPT_OK);
+    b.params = a.params;
+    ASSERT_EQ(lopt_optimizer_load(b.opt.p, (dir / "s").c_str()), LOPT_OK) << lopt_last_error();
+    EXPECT_EQ(b.step(), LOPT_ERR_ARGUMENT);
+    ASSERT_EQ(b.swap(), LOPT_OK);
+    EXPECT_EQ(b.params, attended);
+    ASSERT_EQ(a.swap(), LOPT_OK);
+    a.run(3, 5);
+    b.run(3, 5);
+    EXPECT_EQ(a.params, b.params);
+    // a state that was not swapped makes a swapped optimizer one that is not
+    ASSERT_EQ(lopt_optimizer_save(a.opt.p, (dir / "plain").c_str()), LOPT_OK);
+    ASSERT_EQ(b.swap(), LOPT_OK);
+    ASSERT_EQ(lopt_optimizer_load(b.opt.p, (dir / "plain").c_str()), LOPT_OK);
+    b.params = a.params;
+    a.run(5, 6);
+    b.run(5, 6);
+    EXPECT_EQ(a.params, b.params);
+}
+
+TEST(State, SkippedStepsAreKept) {
+    ScratchDir dir;
+    Model a({5}), b({5});
+    ASSERT_EQ(a.create(), LOPT_OK);
+    ASSERT_EQ(b.create(), LOPT_OK);
+    a.gradients(0);
+    a.grads[0][0] = NAN;
+    ASSERT_EQ(a.step(), LOPT_OK);
+    ASSERT_EQ(lopt_optimizer_save(a.opt.p, (dir / "s").c_str()), LOPT_OK);
+    ASSERT_EQ(lopt_optimizer_load(b.opt.p, (dir / "s").c_str()), LOPT_OK);
+    EXPECT_EQ(lopt_optimizer_skipped(b.opt.p), 1u);
+}
+
+TEST(State, RefusesWhatDoesNotBelong) {
+    ScratchDir dir;
+    Model a({30, 20}), other_sizes({30, 21}), fewer({30}), other_shape({30, 20}, "tensor=7"), other_weights({30, 20}, nullptr, 4);
+    ASSERT_EQ(a.create(), LOPT_OK);
+    a.run(0, 2);
+    const std::string path = dir / "s", weights = dir / "w";
+    ASSERT_EQ(lopt_optimizer_save(a.opt.p, path.c_str()), LOPT_OK);
+    for (Model *m : {&other_sizes, &fewer, &other_shape, &other_weights}) {
+        ASSERT_EQ(m->create(), LOPT_OK);
+        EXPECT_EQ(lopt_optimizer_load(m->opt.p, path.c_str()), LOPT_ERR_FORMAT);
+        EXPECT_NE(std::string(lopt_last_error()).find(path), std::string::npos);
+    }
+    EXPECT_NE(std::string(lopt_last_error()).find("other weights"), std::string::npos) << lopt_last_error();
+    ASSERT_EQ(lopt_weights_save(a.weights.p, weights.c_str()), LOPT_OK);
+    EXPECT_EQ(lopt_optimizer_load(a.opt.p, weights.c_str()), LOPT_ERR_FORMAT);
+    EXPECT_EQ(lopt_optimizer_load(a.opt.p, (dir / "missing").c_str()), LOPT_ERR_IO);
+    EXPECT_EQ(lopt_optimizer_save(a.opt.p, "/nonexistent/dir/s"), LOPT_ERR_IO);
+    // tensor sizes, not only their sum
+    Model swapped_sizes({20, 30});
+    ASSERT_EQ(swapped_sizes.create(), LOPT_OK);
+    EXPECT_EQ(lopt_optimizer_load(swapped_sizes.opt.p, path.c_str()), LOPT_ERR_FORMAT);
+}
+
+TEST(State, DamageIsNoticedAndNothingChanges) {
+    ScratchDir dir;
+    Model a({9}, "param=3,tensor=2,global=2,scales=2"), same({9}, "param=3,tensor=2,global=2,scales=2");
+    ASSERT_EQ(a.create(), LOPT_OK);
+    ASSERT_EQ(same.create(), LOPT_OK);
+    a.run(0, 2);
+    same.run(0, 2);
+    const std::string path = dir / "s";
+    ASSERT_EQ(lopt_optimizer_save(a.opt.p, path.c_str()), LOPT_OK);
+    const std::string good = read_file(path);
+    for (size_t bit = 0; bit < good.size() * 8; bit += 3) {
+        std::string bad = good;
+        bad[bit / 8] = char(bad[bit / 8] ^ (1 << (bit % 8)));
+        write_file(path, bad);
+        ASSERT_NE(lopt_optimizer_load(a.opt.p, path.c_str()), LOPT_OK) << "bit " << bit;
+    }
+    for (size_t length = 0; length < good.size(); length += 7) {
+        write_file(path, good.substr(0, length));
+        ASSERT_NE(lopt_optimizer_load(a.opt.p, path.c_str()), LOPT_OK) << "length " << length;
+    }
+    a.run(2, 4);
+    same.run(2, 4);
+    EXPECT_EQ(a.params, same.params);
+}
+
+} // namespace
