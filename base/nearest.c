@@ -1,4 +1,4 @@
-#include "base/nearest.h"
+#include "lopt/meta.h"
 
 #include <string.h>
 
@@ -26,7 +26,7 @@ static size_t edit_distance(const char *a, const char *b) {
     return row[m];
 }
 
-const char *nearest_name(const char *wrong, const char *const *names, size_t n) {
+const char *lopt_nearest_name(const char *wrong, const char *const *names, size_t n) {
     const char *best = "";
     size_t best_distance = (size_t)-1;
     for (size_t i = 0; i < n; i++) {

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/nearest.h"
+#include "lopt/meta.h"
 #include "base/status.h"
 #include "tasks/family.h"
 
@@ -21,7 +21,7 @@ static lopt_status find_family(const char *name, const task_family **out) {
         }
     }
     return lopt_fail(LOPT_ERR_ARGUMENT, "unknown task family \"%.64s\"; did you mean %s? lopt tasks lists them", name,
-                     nearest_name(name, names, n));
+                     lopt_nearest_name(name, names, n));
 }
 
 static lopt_status find_key(const task_family *f, const char *name, size_t *out) {
@@ -34,7 +34,7 @@ static lopt_status find_key(const task_family *f, const char *name, size_t *out)
         }
     }
     return lopt_fail(LOPT_ERR_ARGUMENT, "task %s has no key \"%.64s\"; did you mean %s?", f->info.name, name,
-                     nearest_name(name, names, f->info.num_keys));
+                     lopt_nearest_name(name, names, f->info.num_keys));
 }
 
 /* One number, up to `end_char` or the end; returns where it stopped. */

@@ -54,33 +54,15 @@ static lopt_status add_list(eval_suite *s, const char *text) {
     return LOPT_OK;
 }
 
-/* Edits (insert, remove, replace a character) that turn a into b; names longer than this differ anyhow. */
-enum { NAME_MAX_LENGTH = 64 };
-static size_t edits(const char *a, const char *b) {
-    size_t row[NAME_MAX_LENGTH + 1], length = strnlen(b, NAME_MAX_LENGTH);
-    for (size_t j = 0; j <= length; j++) row[j] = j;
-    for (size_t i = 0; i < NAME_MAX_LENGTH && a[i]; i++) {
-        size_t diagonal = row[0];
-        row[0] = i + 1;
-        for (size_t j = 1; j <= length; j++) {
-            size_t replaced = diagonal + (a[i] != b[j - 1]);
-            size_t shorter = row[j] < row[j - 1] ? row[j] + 1 : row[j - 1] + 1;
-            diagonal = row[j];
-            row[j] = replaced < shorter ? replaced : shorter;
-        }
-    }
-    return row[length];
-}
+enum { NAMES_MAX = 256 };
 
-static void keep_nearer(const char *text, const char *name, const char **nearest) {
-    if (edits(text, name) < edits(text, *nearest)) *nearest = name;
-}
-
-static const char *nearest_name(const char *text) {
-    const char *nearest = "quick";
-    for (size_t i = 0; i < SUITE_COUNT; i++) keep_nearer(text, suites[i].name, &nearest);
-    for (size_t i = 0; i < lopt_family_count(); i++) keep_nearer(text, lopt_family_get(i)->name, &nearest);
-    return nearest;
+/* The suite or family that a mistyped one was probably meant to be. */
+static const char *nearest(const char *text) {
+    const char *names[NAMES_MAX] = {"quick"};
+    size_t n = 1;
+    for (size_t i = 0; i < SUITE_COUNT && n < NAMES_MAX; i++) names[n++] = suites[i].name;
+    for (size_t i = 0; i < lopt_family_count() && n < NAMES_MAX; i++) names[n++] = lopt_family_get(i)->name;
+    return lopt_nearest_name(text, names, n);
 }
 
 static int is_family(const char *text) {
@@ -101,7 +83,7 @@ static lopt_status fill(eval_suite *s, const char *text) {
         strpbrk(text, ":;") != NULL || is_family(text), LOPT_ERR_ARGUMENT,
         "no suite and no task is called '%.60s'; did you mean '%s'? The suites are quick, digits, heldout and corpus, and tasks "
         "can be listed with ';' between them",
-        text, nearest_name(text));
+        text, nearest(text));
     return add_list(s, text);
 }
 

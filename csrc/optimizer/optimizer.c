@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "base/nearest.h"
+#include "lopt/meta.h"
 #include "base/status.h"
 
 enum { OPTIONS_MAX = 4096 };
@@ -23,7 +23,7 @@ static lopt_status choose(const char *field, const char *text, const char *const
             return LOPT_OK;
         }
     return lopt_fail(LOPT_ERR_ARGUMENT, "lopt_optimizer_create: %s \"%.32s\" is unknown; did you mean \"%s\"?", field, text,
-                     nearest_name(text, names, n));
+                     lopt_nearest_name(text, names, n));
 }
 
 static lopt_status check_rates(const char *call, double lr_scale, double weight_decay) {

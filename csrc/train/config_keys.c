@@ -3,7 +3,7 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "base/nearest.h"
+#include "lopt/meta.h"
 #include "base/status.h"
 
 /* X(type, type name, field, may change on resume, name, default, min, max, choices, help) */
@@ -71,5 +71,5 @@ lopt_status config_find(const char *name, size_t *out) {
             return LOPT_OK;
         }
     }
-    return lopt_fail(LOPT_ERR_CONFIG, "unknown configuration key \"%.64s\"; did you mean %s?", name, nearest_name(name, names, KEYS));
+    return lopt_fail(LOPT_ERR_CONFIG, "unknown configuration key \"%.64s\"; did you mean %s?", name, lopt_nearest_name(name, names, KEYS));
 }

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "base/nearest.h"
+#include "lopt/meta.h"
 #include "base/status.h"
 #include "csrc/train/config_keys.h"
 
@@ -42,7 +42,7 @@ static lopt_status set_choice(const lopt_config_key *k, const char *text, int *o
             return LOPT_OK;
         }
     return lopt_fail(LOPT_ERR_CONFIG, "%s = %.64s: it must be one of %s; did you mean %s?", k->name, text, k->choices,
-                     nearest_name(text, choices, n));
+                     lopt_nearest_name(text, choices, n));
 }
 
 static lopt_status set_bool(const lopt_config_key *k, const char *text, int *out) {

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/nearest.h"
+#include "lopt/meta.h"
 #include "base/status.h"
 
 const weights_option weights_options[WEIGHTS_OPTIONS] = {
@@ -43,7 +43,7 @@ static lopt_status parse_pair(char *pair, lopt_dims *d, unsigned *seen) {
     for (size_t i = 0; i < WEIGHTS_OPTIONS; i++) names[i] = weights_options[i].name;
     const weights_option *o = weights_option_find(pair);
     LOPT_CHECK(o != NULL, LOPT_ERR_CONFIG, "unknown option \"%.64s\"; did you mean %s?", pair,
-               nearest_name(pair, names, WEIGHTS_OPTIONS));
+               lopt_nearest_name(pair, names, WEIGHTS_OPTIONS));
     unsigned bit = 1u << (o - weights_options);
     LOPT_CHECK(!(*seen & bit), LOPT_ERR_CONFIG, "option %s is given twice", o->name);
     *seen |= bit;

@@ -122,6 +122,8 @@ typedef struct lopt_eval_options {
 /* summary  out: the table for the terminal, malloc'ed text, released with lopt_string_free; may be NULL */
 LOPT_API lopt_status lopt_evaluate(const lopt_eval_options *o, char **summary, int *stopped);
 LOPT_API void lopt_string_free(char *s);
+/* The one of n > 0 names with the smallest edit distance from `wrong`, the first of equals: for sentences about mistyped names. */
+LOPT_API const char *lopt_nearest_name(const char *wrong, const char *const *names, size_t n);
 
 /* ---- Machine ------------------------------------------------------------------------------------------------------------- */
 

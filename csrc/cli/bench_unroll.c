@@ -1,0 +1,137 @@
+/* lopt bench unroll: inner steps per second of meta-training on one core, forward and forward with the exact adjoint. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "arguments.h"
+#include "bench.h"
+#include "cli.h"
+#include "console.h"
+#include "lopt/meta.h"
+#include "samples.h"
+
+enum { KEY_TASKS = 't', KEY_STEPS = 'n', KEY_SECONDS = 's', KEY_ATTENTION = 'a', KEY_JSON = 'o', SPEC_MAX = 256 };
+
+static const struct argp_option options[] = {
+    {"tasks", KEY_TASKS, "SPECS", 0, "Task specs separated by ';' (default: the first instance of every family)", 0},
+    {"steps", KEY_STEPS, "N", 0, "Steps of an unroll (default 100)", 0},
+    {"attention", KEY_ATTENTION, "on|off", 0, "With or without attention (default off)", 0},
+    {"seconds", KEY_SECONDS, "S", 0, "Time for each figure (default 0.3)", 0},
+    {"json", KEY_JSON, "FILE", 0, "Write the rows there as well", 0},
+    {0},
+};
+
+static const cli_syntax syntax = {"lopt bench unroll", options, NULL,
+                                  "Measure lopt_meta_gradient on one core: inner steps per second forward, and forward with the adjoint, "
+                                  "without and with the task's second derivatives.\v"
+                                  "The columns x are the time of the adjoint alone in units of the forward time.\n\n"
+                                  "Examples:\n"
+                                  "  lopt bench unroll\n"
+                                  "  lopt bench unroll --tasks 'rosenbrock;quadratic:n=100' --steps 500\n"};
+
+typedef struct unroll_job {
+    char *tasks; /* NULL: all families */
+    uint64_t steps;
+    int attention;
+    double seconds;
+    const char *json;
+} unroll_job;
+
+typedef struct unroll_call {
+    lopt_weights *weights;
+    lopt_task *task;
+    lopt_unroll_options options;
+    float *gradient; /* NULL: forward only */
+} unroll_call;
+
+static int take(void *self, int key, const char *value) {
+    unroll_job *job = self;
+    switch (key) {
+    case KEY_TASKS:
+        free(job->tasks);
+        job->tasks = strdup(value);
+        return job->tasks ? 0 : cli_error(CLI_FAILED, "no memory for the command line");
+    case KEY_STEPS: return cli_whole_number("--steps", value, 1, 1000000, &job->steps);
+    case KEY_SECONDS: return cli_positive_number("--seconds", value, 3600, &job->seconds);
+    case KEY_JSON: job->json = value; return 0;
+    case KEY_ATTENTION:
+        job->attention = strcmp(value, "on") == 0;
+        return job->attention || strcmp(value, "off") == 0 ? 0 : cli_error(CLI_USAGE, "--attention %s: it must be on or off", value);
+    default: return cli_error(CLI_USAGE, "lopt bench unroll takes no argument %s", value);
+    }
+}
+
+static int one_unroll(void *self) {
+    unroll_call *c = self;
+    double loss = 0.0;
+    return lopt_meta_gradient(c->weights, c->task, &c->options, &loss, c->gradient) == LOPT_OK ? 0 : cli_library_error();
+}
+
+/* Seconds of one unroll, median. */
+static int time_of(const unroll_job *job, unroll_call *c, float *gradient, int second, double *out) {
+    samples s;
+    c->gradient = gradient;
+    c->options.second_derivatives = second;
+    int failed = samples_take(one_unroll, c, job->seconds, &s);
+    if (!failed) *out = s.median;
+    return failed;
+}
+
+static int measure_task(const unroll_job *job, lopt_weights *w, const char *spec, json_t *rows) {
+    unroll_call c = {w, NULL, LOPT_UNROLL_OPTIONS_INIT, NULL};
+    float *gradient = malloc(lopt_weights_count(w) * sizeof *gradient);
+    double forward = 0.0, first = 0.0, second = 0.0;
+    char texts[3][CONSOLE_NUMBER_MAX];
+    size_t n = 0;
+    if (gradient == NULL) return cli_error(CLI_FAILED, "no memory for a gradient");
+    c.options.steps = (size_t)job->steps;
+    int failed = lopt_task_create(spec, 1, &c.task) == LOPT_OK ? 0 : cli_library_error();
+    if (!failed) failed = time_of(job, &c, NULL, 0, &forward);
+    if (!failed) failed = time_of(job, &c, gradient, 0, &first);
+    if (!failed) failed = time_of(job, &c, gradient, 1, &second);
+    for (size_t i = 0; !failed && i < lopt_task_num_tensors(c.task); i++) n += lopt_task_counts(c.task)[i];
+    lopt_task_free(c.task);
+    free(gradient);
+    if (failed) return failed;
+    const double steps = (double)job->steps;
+    printf("%-44.44s %7zu  %8s/s  %8s/s %5.2f  %8s/s %5.2f\n", spec, n, console_scaled(steps / forward, texts[0]),
+           console_scaled(steps / first, texts[1]), (first - forward) / forward, console_scaled(steps / second, texts[2]),
+           (second - forward) / forward);
+    fflush(stdout);
+    json_array_append_new(rows, json_pack("{s:s, s:I, s:f, s:f, s:f}", "task", spec, "parameters", (json_int_t)n, "forward_steps_per_second",
+                                          steps / forward, "first_order_steps_per_second", steps / first,
+                                          "second_order_steps_per_second", steps / second));
+    return 0;
+}
+
+static int measure_all(unroll_job *job, lopt_weights *w, json_t *rows) {
+    char *rest = NULL;
+    int failed = 0;
+    const lopt_family_info *f;
+    if (job->tasks == NULL)
+        for (size_t i = 0; !failed && (f = lopt_family_get(i)) != NULL; i++)
+            failed = measure_task(job, w, f->num_instances ? f->instances[0] : f->name, rows);
+    for (char *spec = job->tasks ? strtok_r(job->tasks, ";", &rest) : NULL; spec && !failed; spec = strtok_r(NULL, ";", &rest))
+        failed = measure_task(job, w, spec, rows);
+    return failed;
+}
+
+static int run(unroll_job *job) {
+    lopt_weights *w = NULL;
+    json_t *rows = json_array();
+    if (lopt_weights_init(job->attention ? "attention=1" : "attention=0", 0, &w) != LOPT_OK) return cli_library_error();
+    printf("%s, one core, %llu steps, attention %s\n\n", lopt_isa(), (unsigned long long)job->steps, job->attention ? "on" : "off");
+    printf("%-44s %7s  %10s  %10s %5s  %10s %5s\n", "task", "params", "forward", "1st order", "x", "2nd order", "x");
+    const int failed = measure_all(job, w, rows);
+    lopt_weights_free(w);
+    const int written = bench_write_json(job->json, rows);
+    return cli_finish_output(failed ? CLI_FAILED : written);
+}
+
+int bench_unroll(int argc, char **argv) {
+    unroll_job job = {NULL, 100, 0, 0.3, NULL};
+    int status = CLI_DONE;
+    if (cli_parse(&syntax, argc, argv, take, &job, &status)) status = run(&job);
+    free(job.tasks);
+    return status;
+}

@@ -1,0 +1,54 @@
+/* lopt: meta-trains, evaluates, measures and inspects learned optimizers. Each command is one file; this one only chooses. */
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli.h"
+#include "lopt/meta.h"
+
+typedef struct command {
+    const char *name, *summary;
+    int (*run)(int argc, char **argv);
+} command;
+
+static const command commands[] = {
+    {"train", "meta-train a learned optimizer on many small tasks", command_train},
+    {"eval", "judge learned optimizers against tuned baselines, and write a report", command_eval},
+    {"bench", "measure speed: optimizer steps, and unrolls with their adjoint", command_bench},
+    {"tasks", "list the task families, or show one task", command_tasks},
+    {"info", "show what is in a weights file, or what this build can do", command_info},
+};
+enum { COMMANDS = sizeof commands / sizeof commands[0] };
+
+static int show_help(void) {
+    printf("Usage: lopt COMMAND [OPTION...]\n\n"
+           "Learned optimizers: update rules that are small recurrent networks with trained weights.\n\n");
+    for (size_t i = 0; i < COMMANDS; i++) printf("  %-7s %s\n", commands[i].name, commands[i].summary);
+    printf("\n  lopt COMMAND --help explains a command; lopt --version shows the version.\n\n"
+           "Exit status: 0 if the job did what was asked, 1 if it failed, 2 for a wrong command line, 128 + N if signal N\n"
+           "stopped it. Errors go to stderr. OMP_NUM_THREADS sets the number of threads; no result depends on it.\n\n"
+           "Examples:\n"
+           "  lopt train --config configs/quick.json --out runs/first\n"
+           "  lopt eval --untrained runs/first/weights.safetensors\n"
+           "  lopt info runs/first/weights.safetensors\n");
+    return cli_finish_output(CLI_DONE);
+}
+
+static int is_one_of(const char *word, const char *a, const char *b) { return strcmp(word, a) == 0 || strcmp(word, b) == 0; }
+
+int main(int argc, char **argv) {
+    const char *names[COMMANDS];
+    signal(SIGPIPE, SIG_IGN); /* a reader that goes away is an error of writing, not a death amid a job */
+    if (argc < 2) return cli_error(CLI_USAGE, "a command is missing: train, eval, bench, tasks or info; lopt --help explains them");
+    if (is_one_of(argv[1], "--help", "-h") || is_one_of(argv[1], "help", "-?")) return show_help();
+    if (is_one_of(argv[1], "--version", "-V")) {
+        printf("lopt %s\n", lopt_version());
+        return cli_finish_output(CLI_DONE);
+    }
+    for (size_t i = 0; i < COMMANDS; i++) {
+        if (strcmp(argv[1], commands[i].name) == 0) return commands[i].run(argc - 1, argv + 1);
+        names[i] = commands[i].name;
+    }
+    return cli_error(CLI_USAGE, "unknown command %s; did you mean %s? lopt --help lists them", argv[1],
+                     lopt_nearest_name(argv[1], names, COMMANDS));
+}
