@@ -1,0 +1,15 @@
+#!/bin/sh
+# Configures and builds lopt quietly; shows the log only where something fails.
+# Usage: scripts/build.sh DIR [CMAKE-OPTION...]
+set -eu
+cd "$(dirname "$0")/.."
+dir=$1
+shift
+jobs=$(nproc 2>/dev/null || echo 2)
+mkdir -p "$dir"
+log=$dir/build.log
+if ! { cmake -S . -B "$dir" "$@" && cmake --build "$dir" -j "$jobs"; } >"$log" 2>&1; then
+    grep -E -A 3 'error|Error' "$log" | head -n 40 >&2 || tail -n 40 "$log" >&2
+    echo "The build failed; all of its output is in $log" >&2
+    exit 1
+fi

@@ -1,0 +1,68 @@
+#!/bin/sh
+# Installs what is missing, builds, and runs every test: as released, under AddressSanitizer and UndefinedBehaviorSanitizer, and on the
+# lesser instruction sets. Ends with one line, and status 0 only if all passed.
+set -u
+cd "$(dirname "$0")/.."
+
+passed=0
+failed=0
+check() { # check NAME COMMAND...
+    name=$1
+    shift
+    if "$@" >test.log 2>&1; then
+        passed=$((passed + 1))
+        echo "passed  $name"
+    else
+        failed=$((failed + 1))
+        echo "FAILED  $name"
+        tail -n 60 test.log
+    fi
+    rm -f test.log
+}
+finish() {
+    echo "$passed passed, $failed failed"
+    [ $failed = 0 ]
+    exit
+}
+# A GoogleTest binary: all of its tests count.
+run_binary() { # run_binary LABEL BINARY [VARIABLE=VALUE]
+    label=$1
+    binary=$2
+    shift 2
+    env "$@" "$binary" >test.log 2>&1
+    status=$?
+    good=$(sed -n 's/^\[  PASSED  \] \([0-9]*\) test.*/\1/p' test.log)
+    bad=$(sed -n 's/^\[  FAILED  \] \([0-9]*\) test.*listed below.*/\1/p' test.log)
+    [ $status = 0 ] || bad=${bad:-1} # a crash has no list
+    passed=$((passed + ${good:-0}))
+    failed=$((failed + ${bad:-0}))
+    if [ $status = 0 ]; then
+        echo "passed  $label $(basename "$binary") (${good:-0})"
+    else
+        echo "FAILED  $label $(basename "$binary") (${bad:-1})"
+        grep -v -E '^\[ +(OK|RUN) ' test.log | tail -n 80
+    fi
+    rm -f test.log
+}
+
+scripts/install-deps.sh test || exit 1
+check "architecture" python3 scripts/check-architecture.py
+check "architecture, the checker itself" python3 tests/scripts/check_architecture_test.py
+check "build" scripts/build.sh build -DLOPT_TESTS=ON
+[ $failed = 0 ] || finish
+for binary in build/tests/test_*; do
+    run_binary "release" "$binary"
+done
+for isa in avx2 baseline; do
+    for folder in optimizer train tasks oracle; do
+        run_binary "$isa" "build/tests/test_$folder" LOPT_ISA=$isa
+    done
+done
+check "installed package" sh tests/install/run.sh build
+check "build with sanitizers" scripts/build.sh build-sanitize -DLOPT_TESTS=ON -DCMAKE_BUILD_TYPE=RelWithDebInfo \
+    -DLOPT_SANITIZE=address,undefined
+[ $failed = 0 ] || finish
+for binary in build-sanitize/tests/test_*; do
+    run_binary "sanitized" "$binary" LOPT_SANITIZED=1
+done
+finish
