@@ -12,6 +12,8 @@
 #include "base/memory.h"
 #include "base/status.h"
 
+enum { ATTEMPTS = 1000, SUFFIX_MAX = 48 };
+
 static lopt_status io_error(const char *what, const char *path) {
     return lopt_fail(LOPT_ERR_IO, "cannot %s %s: %s; the old file, if any, is unchanged", what, path, strerror(errno));
 }
@@ -25,28 +27,38 @@ void atomic_file_abort(atomic_file *f) {
     f->descriptor = -1;
 }
 
-/* mkstemp makes files that only their owner may read; give what umask allows, as open() would. */
-static mode_t ordinary_mode(void) {
-    mode_t mask = umask(0);
-    umask(mask);
-    return 0666 & ~mask;
+/* Opens a file that was not there before, with the rights that umask leaves. */
+static int open_new(const char *path, char *name, size_t size) {
+    for (unsigned attempt = 0; attempt < ATTEMPTS; attempt++) {
+        snprintf(name, size, "%s.%ld-%u.tmp", path, (long)getpid(), attempt);
+        int descriptor = open(name, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0666);
+        if (descriptor >= 0 || errno != EEXIST) return descriptor;
+    }
+    return -1;
+}
+
+/* What the path stands for, links followed, so that a link stays one. A device or directory must not be replaced by a file. */
+static lopt_status target_of(const char *path, char **out) {
+    struct stat info;
+    if (stat(path, &info) != 0) return memory_text(path, out);
+    LOPT_CHECK(S_ISREG(info.st_mode), LOPT_ERR_IO, "cannot write %s: it is there and is not a regular file", path);
+    *out = realpath(path, NULL);
+    return *out ? LOPT_OK : io_error("follow", path);
 }
 
 lopt_status atomic_file_begin(const char *path, atomic_file *out) {
-    static const char suffix[] = ".XXXXXX";
     atomic_file f = {-1, NULL, NULL};
     lopt_status status = LOPT_OK;
     void *name = NULL;
-    LOPT_TRY_CLEANUP(memory_text(path, &f.path));
-    LOPT_TRY_CLEANUP(memory_alloc(strlen(path) + sizeof suffix, 1, "a file name", &name));
-    sprintf(name, "%s%s", path, suffix);
-    f.descriptor = mkstemp(name);
-    f.temporary = f.descriptor >= 0 ? name : NULL;
-    if (f.descriptor < 0 || fchmod(f.descriptor, ordinary_mode()) != 0) {
+    LOPT_TRY_CLEANUP(target_of(path, &f.path));
+    LOPT_TRY_CLEANUP(memory_alloc(strlen(f.path) + SUFFIX_MAX, 1, "a file name", &name));
+    f.descriptor = open_new(f.path, name, strlen(f.path) + SUFFIX_MAX);
+    if (f.descriptor < 0) {
         status = io_error("make a temporary file beside", path);
-        if (f.descriptor < 0) free(name);
+        free(name);
         goto cleanup;
     }
+    f.temporary = name;
     *out = f;
     return LOPT_OK;
 cleanup:

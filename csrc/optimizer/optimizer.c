@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "lopt/meta.h"
 #include "base/status.h"
+#include "lopt/meta.h"
 
 enum { OPTIONS_MAX = 4096 };
 

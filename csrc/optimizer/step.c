@@ -4,6 +4,7 @@
 
 #include "base/status.h"
 #include "csrc/optimizer/optimizer.h"
+#include "csrc/optimizer/subnormals.h"
 #include "kernels/cell/readout.h"
 
 #define GRADIENT_MAX 1e18f /* its square is still a float */
@@ -75,7 +76,9 @@ static void chunk_forward(const step_call *s, const group *g, size_t k) {
     const step_forward_args a = {c->n, state, state, chunk_gradients(s, c, buffer), opt->bias_param + c->tensor * padded(3 * d.param),
                                  s->mean_log_lr, !opt->started[c->tensor], waiting(s, g, c, opt->move),
                                  d.attention ? waiting(s, g, c, opt->attend) : NULL, NULL, &sums};
+    const unsigned mode = subnormals_off();
     opt->kernels->step_forward(opt->weights, &a);
+    subnormals_restore(mode);
     double *kept = opt->sums + k * (F + 2);
     memcpy(kept, sums.features, F * sizeof(double));
     kept[F] = sums.move_square;
@@ -175,7 +178,7 @@ static lopt_status check_call(const lopt_optimizer *opt, float *const *params, c
 lopt_status lopt_optimizer_step(lopt_optimizer *opt, float *const *params, const float *const *grads, void *stream) {
     LOPT_TRY(check_call(opt, params, grads, stream));
     step_call s = {opt, params, grads, opt->grad_scale ? *opt->grad_scale : 1.0f, 0.0f};
-    if (!mean_log_lr(&s, &s.mean_log_lr)) return LOPT_OK;
+    if (!mean_log_lr(&s, &s.mean_log_lr)) return LOPT_OK; /* all rest: neither a step nor a skipped one */
     const int skip = opt->found_inf ? *opt->found_inf != 0.0f : !opt->zero_nonfinite && !gradients_usable(&s);
     if (skip) {
         opt->skipped++;

@@ -1,4 +1,7 @@
 // lopt_optimizer_step against the golden steps: parameters after every step, all state at the end.
+#include <cstdlib>
+#include <filesystem>
+
 #include "tests/optimizer/support.h"
 
 namespace {
@@ -61,5 +64,30 @@ TEST_P(GoldenStep, Agrees) {
 INSTANTIATE_TEST_SUITE_P(Files, GoldenStep,
                          ::testing::Values("step_default", "step_minimal", "step_no_attention", "step_code_sizes",
                                            "step_zeros_and_controls", "step_from_state"));
+
+// The instruction set is chosen once per process: this binary runs itself under each of the others.
+TEST(Golden, OnEveryInstructionSet) {
+    const char *asked = std::getenv("LOPT_ISA");
+    if (asked) GTEST_SKIP() << "LOPT_ISA=" << asked << " is being tested alone";
+    const std::string self = std::filesystem::read_symlink("/proc/self/exe").string();
+    for (const std::string isa : {"baseline", "avx2", "avx512"}) {
+        if (isa == lopt_isa()) continue; // what all the other tests run on
+        const std::string command =
+            "LOPT_ISA=" + isa + " '" + self + "' --gtest_brief=1 '--gtest_filter=*GoldenStep*:*Resume*:*InstructionSetIsTheOneAskedFor'";
+        EXPECT_EQ(std::system(command.c_str()), 0) << command;
+    }
+}
+
+TEST(Golden, InstructionSetIsTheOneAskedFor) {
+    const char *asked = std::getenv("LOPT_ISA");
+    if (!asked) GTEST_SKIP() << "LOPT_ISA is not set";
+#ifdef __x86_64__
+    __builtin_cpu_init();
+    const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"), avx512 = __builtin_cpu_supports("avx512f");
+    const std::string wish = asked;
+    if ((wish == "avx2" && !avx2) || (wish == "avx512" && !avx512)) GTEST_SKIP() << "this processor has no " << wish;
+    EXPECT_EQ(wish, lopt_isa());
+#endif
+}
 
 } // namespace

@@ -1,0 +1,203 @@
+// The container: what it reads back, what it refuses and how it says so, and that a failed write loses nothing.
+#include <sys/resource.h>
+
+#include <csignal>
+
+#include "tests/support/golden.h"
+#include "tests/support/scratch_dir.h"
+
+extern "C" {
+#include "csrc/io/atomic_file.h"
+#include "csrc/io/files.h"
+}
+
+namespace {
+
+// A file from header text and data, with the length and the padding that the format asks for.
+std::string container(std::string header, const std::string &data) {
+    while (header.size() % 8) header += ' ';
+    std::string out(8, '\0');
+    for (int i = 0; i < 8; i++) out[i] = char(header.size() >> (8 * i));
+    return out + header + data;
+}
+std::string tensor(const std::string &name, const std::string &shape, size_t begin, size_t end, const std::string &dtype = "F32") {
+    return "\"" + name + "\":{\"dtype\":\"" + dtype + "\",\"shape\":" + shape + ",\"data_offsets\":[" + std::to_string(begin) + "," +
+           std::to_string(end) + "]}";
+}
+const std::string sixteen(16, 'a');
+
+struct Bad {
+    const char *what;
+    std::string bytes, says;
+};
+void PrintTo(const Bad &b, std::ostream *out) { *out << b.what; }
+
+lopt_status open_bytes(const std::string &bytes) {
+    ScratchDir dir;
+    safetensors_file *f = nullptr;
+    write_file(dir / "f", bytes);
+    lopt_status status = safetensors_open((dir / "f").c_str(), &f);
+    safetensors_close(f);
+    return status;
+}
+
+class Refused : public ::testing::TestWithParam<Bad> {};
+
+TEST_P(Refused, WithASentence) {
+    EXPECT_EQ(open_bytes(GetParam().bytes), LOPT_ERR_FORMAT);
+    EXPECT_NE(std::string(lopt_last_error()).find(GetParam().says), std::string::npos) << lopt_last_error();
+}
+INSTANTIATE_TEST_SUITE_P(
+    Files, Refused,
+    ::testing::Values(
+        Bad{"empty", "", "truncated"}, Bad{"seven bytes", "1234567", "truncated"},
+        Bad{"huge header", std::string("\xff\xff\xff\xff\xff\xff\xff\x7f{}      ", 16), "truncated"},
+        Bad{"overflowing header", std::string(8, '\xff') + "{}      ", "truncated"},
+        Bad{"no brace", container("[]", ""), "{"}, Bad{"not json", container("{\"a\":", ""), "JSON"},
+        Bad{"trailing junk", container("{} x", ""), "JSON"}, Bad{"unpadded", std::string("\x02\0\0\0\0\0\0\0{}", 10), "8"},
+        Bad{"duplicate tensor", container("{" + tensor("a", "[2]", 0, 8) + "," + tensor("a", "[2]", 8, 16) + "}", sixteen), "duplicate"},
+        Bad{"duplicate key within", container("{\"a\":{\"dtype\":\"F32\",\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}", sixteen), "duplicate"},
+        Bad{"hole at the start", container("{" + tensor("a", "[2]", 8, 16) + "}", sixteen), "a"},
+        Bad{"hole between", container("{" + tensor("a", "[1]", 0, 4) + "," + tensor("b", "[2]", 8, 16) + "}", sixteen), "b"},
+        Bad{"overlap", container("{" + tensor("a", "[3]", 0, 12) + "," + tensor("b", "[2]", 8, 16) + "}", sixteen), "b"},
+        Bad{"data left over", container("{" + tensor("a", "[2]", 0, 8) + "}", sixteen), ""},
+        Bad{"data missing", container("{" + tensor("a", "[5]", 0, 20) + "}", sixteen), "a"},
+        Bad{"size against shape", container("{" + tensor("weird", "[3]", 0, 16) + "}", sixteen), "weird"},
+        Bad{"shape overflows", container("{" + tensor("wide", "[4294967296,4294967296,4]", 0, 16) + "}", sixteen), "wide"},
+        Bad{"bytes overflow", container("{" + tensor("wide", "[4611686018427387905]", 0, 4) + "}", "aaaa"), "wide"},
+        Bad{"negative", container("{" + tensor("neg", "[-4]", 0, 16) + "}", sixteen), "neg"},
+        Bad{"fraction", container("{" + tensor("frac", "[4.0]", 0, 16) + "}", sixteen), "frac"},
+        Bad{"rank", container("{" + tensor("deep", "[1,1,1,1,4]", 0, 16) + "}", sixteen), "deep"},
+        Bad{"dtype", container("{" + tensor("odd", "[4]", 0, 16, "F31") + "}", sixteen), "odd"},
+        Bad{"backwards", container("{\"back\":{\"dtype\":\"F32\",\"shape\":[4],\"data_offsets\":[16,0]}}", sixteen), "back"},
+        Bad{"unknown field", container("{\"a\":{\"dtype\":\"F32\",\"shape\":[4],\"data_offsets\":[0,16],\"x\":1}}", sixteen), "a"},
+        Bad{"missing field", container("{\"a\":{\"dtype\":\"F32\",\"shape\":[4]}}", sixteen), "a"},
+        Bad{"not an object", container("{\"a\":3}", ""), "a"},
+        Bad{"metadata not an object", container("{\"__metadata__\":3}", ""), "metadata"},
+        Bad{"metadata not strings", container("{\"__metadata__\":{\"k\":3}}", ""), "k"},
+        Bad{"wrong checksum", container("{\"__metadata__\":{\"checksum\":\"0123456789abcdef\"}}", ""), "checksum"},
+        Bad{"malformed checksum", container("{\"__metadata__\":{\"checksum\":\"xyz\"}}", ""), "checksum"},
+        Bad{"lopt's, its checksum renamed", container("{\"__metadata__\":{\"lopt_version\":\"1\",\"checksun\":\"0123456789abcdef\"}}", ""), "checksum"}));
+
+TEST(Safetensors, OthersFilesLoad) {
+    ScratchDir dir;
+    safetensors_file *f = nullptr;
+    std::string data(8, '\0');
+    const float two[2] = {1.5f, -2.0f};
+    std::memcpy(&data[0], two, 8);
+    write_file(dir / "f", container("{\"__metadata__\":{\"by\":\"another\"}," + tensor("b", "[1,1]", 4, 8) + "," + tensor("a", "[1]", 0, 4) + "}", data));
+    ASSERT_EQ(safetensors_open((dir / "f").c_str(), &f), LOPT_OK) << lopt_last_error();
+    EXPECT_STREQ(safetensors_metadata(f, "by"), "another");
+    EXPECT_EQ(safetensors_metadata(f, "checksum"), nullptr);
+    ASSERT_EQ(safetensors_num_tensors(f), 2u);
+    const safetensors_tensor b = {"b", SAFETENSORS_F32, 2, {1, 1}}, wrong = {"b", SAFETENSORS_F32, 1, {1}}, none = {"c", SAFETENSORS_F32, 1, {1}};
+    const void *bytes = nullptr;
+    ASSERT_EQ(safetensors_data(f, &b, &bytes), LOPT_OK);
+    EXPECT_EQ(std::memcmp(bytes, &two[1], 4), 0);
+    for (const safetensors_tensor *t : {&wrong, &none}) {
+        EXPECT_EQ(safetensors_data(f, t, &bytes), LOPT_ERR_FORMAT);
+        EXPECT_NE(std::string(lopt_last_error()).find(t->name), std::string::npos);
+    }
+    uint64_t n = 0;
+    EXPECT_EQ(safetensors_metadata_u64(f, "by", &n), LOPT_ERR_FORMAT);
+    EXPECT_EQ(safetensors_metadata_u64(f, "missing", &n), LOPT_ERR_FORMAT);
+    safetensors_close(f);
+    safetensors_close(nullptr);
+}
+
+TEST(Safetensors, MissingAndUnreadable) {
+    safetensors_file *f = nullptr;
+    EXPECT_EQ(safetensors_open("/nonexistent/file", &f), LOPT_ERR_IO);
+    EXPECT_EQ(safetensors_open("/tmp", &f), LOPT_ERR_IO);
+    EXPECT_EQ(safetensors_open("/dev/null", &f), LOPT_ERR_IO);
+    EXPECT_EQ(f, nullptr);
+}
+
+lopt_status fill_count(void *self, size_t index, size_t first, size_t count, void *buffer) {
+    if (self && index == 1) return lopt_last_error(), LOPT_ERR_TASK;
+    for (size_t i = 0; i < count; i++) static_cast<float *>(buffer)[i] = float(index * 1000000 + first + i);
+    return LOPT_OK;
+}
+const safetensors_tensor two_tensors[] = {{"first", SAFETENSORS_F32, 2, {700, 1000}}, {"second", SAFETENSORS_F32, 1, {3}}};
+const safetensors_pair pairs[] = {{"format", "test"}, {"quote", "a \"b\" \\ \n \xc3\xa4"}};
+
+TEST(Safetensors, WritesWhatItReads) {
+    ScratchDir dir;
+    safetensors_file *f = nullptr;
+    ASSERT_EQ(safetensors_write((dir / "f").c_str(), pairs, 2, two_tensors, 2, fill_count, nullptr), LOPT_OK) << lopt_last_error();
+    ASSERT_EQ(safetensors_open((dir / "f").c_str(), &f), LOPT_OK) << lopt_last_error();
+    EXPECT_STREQ(safetensors_metadata(f, "quote"), pairs[1].value);
+    EXPECT_EQ(std::strlen(safetensors_metadata(f, "checksum")), 16u);
+    const void *data = nullptr;
+    ASSERT_EQ(safetensors_data(f, &two_tensors[0], &data), LOPT_OK);
+    for (size_t i : {size_t(0), size_t(123456), size_t(699999)}) {
+        float x;
+        std::memcpy(&x, static_cast<const char *>(data) + 4 * i, 4);
+        EXPECT_EQ(x, float(i));
+    }
+    safetensors_close(f);
+    // again: the same bytes
+    const std::string first = read_file(dir / "f");
+    ASSERT_EQ(safetensors_write((dir / "f").c_str(), pairs, 2, two_tensors, 2, fill_count, nullptr), LOPT_OK);
+    EXPECT_EQ(read_file(dir / "f"), first);
+}
+
+size_t files_in(const std::string &dir) {
+    size_t n = 0;
+    for (auto &entry : std::filesystem::directory_iterator(dir)) (void)entry, n++;
+    return n;
+}
+
+TEST(Safetensors, AFailedWriteKeepsTheOldFileAndLeavesNothingBehind) {
+    ScratchDir dir;
+    const std::string path = dir / "f";
+    write_file(path, "precious");
+    int failing = 1;
+    EXPECT_EQ(safetensors_write(path.c_str(), pairs, 2, two_tensors, 2, fill_count, &failing), LOPT_ERR_TASK);
+    EXPECT_EQ(read_file(path), "precious");
+    struct rlimit old, low;
+    ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &old), 0);
+    low = old;
+    low.rlim_cur = 100000; // a disk that fills up
+    signal(SIGXFSZ, SIG_IGN);
+    ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &low), 0);
+    EXPECT_EQ(safetensors_write(path.c_str(), pairs, 2, two_tensors, 2, fill_count, nullptr), LOPT_ERR_IO);
+    setrlimit(RLIMIT_FSIZE, &old);
+    EXPECT_EQ(read_file(path), "precious");
+    EXPECT_EQ(files_in(dir.path), 1u);
+    EXPECT_EQ(safetensors_write("/nonexistent/dir/f", pairs, 2, two_tensors, 2, fill_count, nullptr), LOPT_ERR_IO);
+    EXPECT_EQ(safetensors_write("/proc/f", pairs, 2, two_tensors, 2, fill_count, nullptr), LOPT_ERR_IO);
+}
+
+TEST(AtomicFile, AppearsOnlyAtCommit) {
+    ScratchDir dir;
+    atomic_file f;
+    ASSERT_EQ(atomic_file_begin((dir / "f").c_str(), &f), LOPT_OK);
+    ASSERT_EQ(atomic_file_append(&f, "abcdef", 6), LOPT_OK);
+    ASSERT_EQ(atomic_file_overwrite(&f, 2, "XY", 2), LOPT_OK);
+    EXPECT_FALSE(std::filesystem::exists(dir / "f"));
+    ASSERT_EQ(atomic_file_commit(&f), LOPT_OK);
+    EXPECT_EQ(read_file(dir / "f"), "abXYef");
+    ASSERT_EQ(atomic_file_begin((dir / "f").c_str(), &f), LOPT_OK);
+    ASSERT_EQ(atomic_file_append(&f, "zzz", 3), LOPT_OK);
+    atomic_file_abort(&f);
+    EXPECT_EQ(read_file(dir / "f"), "abXYef");
+    EXPECT_EQ(files_in(dir.path), 1u);
+    // over a directory: refused, gone again
+    ASSERT_TRUE(std::filesystem::create_directories(dir / "d/e"));
+    EXPECT_EQ(atomic_file_write((dir / "d").c_str(), "x", 1), LOPT_ERR_IO);
+    EXPECT_EQ(files_in(dir.path), 2u);
+}
+
+TEST(Files, MakeDirectories) {
+    ScratchDir dir;
+    EXPECT_EQ(files_make_directory((dir / "a/b//c/").c_str()), LOPT_OK) << lopt_last_error();
+    EXPECT_TRUE(std::filesystem::is_directory(dir / "a/b/c"));
+    EXPECT_EQ(files_make_directory((dir / "a/b/c").c_str()), LOPT_OK);
+    write_file(dir / "file", "");
+    EXPECT_EQ(files_make_directory((dir / "file").c_str()), LOPT_ERR_IO);
+    EXPECT_EQ(files_make_directory((dir / "file/x").c_str()), LOPT_ERR_IO);
+    EXPECT_EQ(files_make_directory("/proc/x"), LOPT_ERR_IO);
+}
+
+} // namespace
