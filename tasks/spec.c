@@ -40,8 +40,9 @@ static lopt_status find_key(const task_family *f, const char *name, size_t *out)
 /* One number, up to `end_char` or the end; returns where it stopped. */
 static lopt_status parse_number(const lopt_task_key *k, const char *text, double *out, const char **end) {
     char *stop = NULL;
-    double value = strtod(text, &stop);
-    LOPT_CHECK(stop != text && isfinite(value) && value >= k->min && value <= k->max && (!k->is_integer || value == floor(value)),
+    const int hexadecimal = text[0] == '0' && (text[1] == 'x' || text[1] == 'X'); /* in a list, x separates */
+    double value = hexadecimal ? 0.0 : strtod(text, &stop);
+    LOPT_CHECK(stop != NULL && stop != text && isfinite(value) && value >= k->min && value <= k->max && (!k->is_integer || value == floor(value)),
                LOPT_ERR_ARGUMENT, "%s=%.32s: it must be %s from %g to %g", k->name, text, k->is_integer ? "a whole number" : "a number",
                k->min, k->max);
     *out = value;

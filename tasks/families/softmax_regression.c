@@ -23,29 +23,35 @@ static dense_net net_of(const task_instance *t) {
 static void plan(task_instance *t) {
     dense_net n = net_of(t);
     net_plan(&n, t);
-    t->data_floats = (n.size[0] + 1) * ROWS;
+    t->data_floats = (n.size[0] + 1) * ROWS + n.size[0] * n.size[0]; /* inputs, labels, and make's scratch */
+}
+
+/* The random linear map of a cluster, [d][d], entries uniform(-1, 1). */
+static void draw_map(uint64_t seed, uint32_t cluster, size_t d, float *map) {
+    for (size_t j = 0; j < d; j++)
+        for (size_t k = 0; k < d; k += 4) {
+            random4 bits = random_bits(seed, RANDOM_TASK_DATA, DATA_MAP, j * d + k, cluster);
+            for (size_t i = 0; i < 4 && k + i < d; i++) map[j * d + k + i] = 2.0f * random_to_uniform(bits.u[i]) - 1.0f;
+        }
 }
 
 /* Row r belongs to cluster r % 4 and class r % 2: x = centre + A z, A of the cluster, z ~ N(0, 1). */
 static void make(task_instance *t) {
     const size_t d = (size_t)t->values.number[KEY_FEATURES];
     const float separation = (float)t->values.number[KEY_SEPARATION];
-    float z[FEATURES_LIMIT];
-    for (size_t r = 0; r < ROWS; r++) {
-        const uint32_t cluster = (uint32_t)(r % CLUSTERS);
-        random_normals(t->seed, RANDOM_TASK_DATA, DATA_POINT, (uint32_t)r, d, z);
-        for (size_t j = 0; j < d; j++) {
-            random4 bits = random_bits(t->seed, RANDOM_TASK_DATA, DATA_VERTEX, j, cluster);
-            t->data[j * ROWS + r] = bits.u[0] & 1 ? separation : -separation;
-        }
-        for (size_t j = 0; j < d; j++)
-            for (size_t k = 0; k < d; k += 4) {
-                random4 bits = random_bits(t->seed, RANDOM_TASK_DATA, DATA_MAP, j * d + k, cluster);
-                for (size_t i = 0; i < 4 && k + i < d; i++)
-                    t->data[j * ROWS + r] += (2.0f * random_to_uniform(bits.u[i]) - 1.0f) * z[k + i];
+    float z[FEATURES_LIMIT], *labels = t->data + d * ROWS, *map = labels + ROWS;
+    for (uint32_t cluster = 0; cluster < CLUSTERS; cluster++) {
+        draw_map(t->seed, cluster, d, map);
+        for (size_t r = cluster; r < ROWS; r += CLUSTERS) {
+            random_normals(t->seed, RANDOM_TASK_DATA, DATA_POINT, (uint32_t)r, d, z);
+            for (size_t j = 0; j < d; j++) {
+                float x = random_bits(t->seed, RANDOM_TASK_DATA, DATA_VERTEX, (uint32_t)j, cluster).u[0] & 1 ? separation : -separation;
+                for (size_t k = 0; k < d; k++) x += map[j * d + k] * z[k];
+                t->data[j * ROWS + r] = x;
             }
-        int flip = random_uniform(t->seed, RANDOM_TASK_DATA, DATA_FLIP, r, 0) < 0.01f;
-        t->data[d * ROWS + r] = (float)((cluster & 1) ^ (uint32_t)flip);
+            int flip = random_uniform(t->seed, RANDOM_TASK_DATA, DATA_FLIP, r, 0) < 0.01f;
+            labels[r] = (float)((cluster & 1) ^ (uint32_t)flip);
+        }
     }
 }
 

@@ -86,7 +86,7 @@ TEST(State, SkippedStepsAreKept) {
 }
 
 #ifdef __x86_64__
-// Arithmetic on subnormals is many times slower: averages of gradients that vanish become 0 instead.
+// Arithmetic on subnormals is many times slower: averages of gradients that vanish stop before they are.
 TEST(State, VanishingGradientsLeaveNoSubnormals) {
     ScratchDir dir;
     Model m({37});
@@ -103,8 +103,8 @@ TEST(State, VanishingGradientsLeaveNoSubnormals) {
     std::vector<float> got(148);
     std::memcpy(got.data(), data, 592);
     safetensors_close(f);
-    for (size_t j = 0; j < 37; j++) EXPECT_EQ(got[j], 0.0f) << j; // of the shortest timescale
     for (float x : got) EXPECT_NE(std::fpclassify(x), FP_SUBNORMAL);
+    for (size_t j = 0; j < 37; j++) EXPECT_LT(std::fabs(got[j]), 1e-36f) << j; // the shortest timescale has forgotten
     for (float x : m.params[0]) EXPECT_TRUE(std::isfinite(x));
     // the caller's own arithmetic is left as it was
     volatile float tiny = 1e-39f;

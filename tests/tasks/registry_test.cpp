@@ -1,0 +1,156 @@
+// What every family owes, whoever writes it: the tests walk the registry, so that a new family is covered by being in it. Each default
+// instance must have a loss >= 0, a gradient and a Hessian-vector product that agree with differences, unbiased minibatches, a start
+// and data that are functions of their seeds, and the same values on every instruction set. The family's formula itself is checked
+// against a double reference of its own in reference_test.cpp.
+#include <set>
+
+#include "tests/tasks/support.h"
+
+namespace {
+
+std::vector<std::string> all_instances() {
+    std::vector<std::string> specs;
+    for (size_t i = 0; const lopt_family_info *f = lopt_family_get(i); i++) {
+        for (size_t k = 0; k < f->num_instances; k++) specs.push_back(f->instances[k]);
+        const std::string first = f->num_instances ? f->instances[0] : f->name, colon = first.find(':') == std::string::npos ? ":" : ",";
+        specs.push_back(first + colon + "scale=3");
+        specs.push_back(first + colon + "scale_spread=4,noise=0.01");
+    }
+    return specs;
+}
+
+class EveryInstance : public ::testing::TestWithParam<std::string> {};
+
+TEST_P(EveryInstance, NameIsCanonical) {
+    Corpus c(GetParam());
+    Corpus again(task_name(c.task.p));
+    EXPECT_STREQ(task_name(again.task.p), task_name(c.task.p));
+    EXPECT_EQ(GetParam().rfind(task_family_name(c.task.p), 0), 0u);
+    size_t sum = 0;
+    for (size_t i = 0; i < task_num_tensors(c.task.p); i++) sum += task_counts(c.task.p)[i];
+    EXPECT_EQ(sum, c.total);
+    EXPECT_EQ(lopt_task_num_tensors(c.task.p), task_num_tensors(c.task.p));
+    EXPECT_EQ(lopt_task_counts(c.task.p), task_counts(c.task.p));
+}
+
+TEST_P(EveryInstance, LossIsNeverNegative) {
+    Corpus c(GetParam());
+    for (uint64_t seed = 0; seed < 5; seed++) {
+        std::vector<float> x = c.start(seed);
+        for (double by : {0.0, 0.3, 3.0, 30.0, 1e6}) EXPECT_GE(c.full_loss(moved(x, direction(c.total, unsigned(seed)), by)), 0.0);
+        // down the gradient: where minima are
+        for (int k = 0; k < 30; k++) {
+            std::vector<float> g = c.full_gradient(x);
+            const double length = norm(g);
+            if (!(length > 0) || !std::isfinite(length)) break;
+            x = moved(x, g, -0.1 / length);
+            ASSERT_GE(c.full_loss(x), 0.0);
+        }
+    }
+}
+
+TEST_P(EveryInstance, GradientAgreesWithDifferencesOfTheLoss) {
+    Corpus c(GetParam());
+    for (uint64_t seed = 0; seed < 3; seed++) {
+        const std::vector<float> x = c.start(seed), g = c.full_gradient(x);
+        // along the gradient itself, so that the difference is large beside float noise, and along a random direction
+        std::vector<float> along = g;
+        const double length = norm(g);
+        ASSERT_GT(length, 0);
+        for (float &v : along) v = float(v / length);
+        for (const std::vector<float> &v : {along, direction(c.total, unsigned(seed) + 7)}) {
+            double best = INFINITY; // over step sizes: truncation and rounding err in opposite directions
+            for (double h : {1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4}) {
+                const double h_scaled = h * std::fmax(1.0, norm(x)) / std::sqrt(double(c.total));
+                const double slope = (c.full_loss(moved(x, v, h_scaled)) - c.full_loss(moved(x, v, -h_scaled))) / (2 * h_scaled);
+                best = std::fmin(best, std::fabs(slope - dot(g, v)));
+            }
+            EXPECT_LE(best, 5e-3 * length) << "seed " << seed;
+        }
+    }
+}
+
+TEST_P(EveryInstance, HessianProductAgreesWithDifferencesOfTheGradient) {
+    Corpus c(GetParam());
+    const std::vector<float> x = c.start(3), v = direction(c.total, 5), w = direction(c.total, 6);
+    const std::vector<float> hv = c.product(1, 2, x, v), hw = c.product(1, 2, x, w);
+    EXPECT_NEAR(dot(w, hv), dot(v, hw), 1e-3 * (norm(hv) + norm(hw) + 1e-6)); // H is symmetric
+    double best = INFINITY;
+    for (double h : {1e-1, 3e-2, 1e-2, 3e-3, 1e-3}) {
+        const double h_scaled = h * std::fmax(1.0, norm(x)) / std::sqrt(double(c.total));
+        const std::vector<float> plus = c.gradient(1, 2, moved(x, v, h_scaled)), minus = c.gradient(1, 2, moved(x, v, -h_scaled));
+        std::vector<float> error(c.total);
+        for (size_t i = 0; i < c.total; i++) error[i] = float((double(plus[i]) - minus[i]) / (2 * h_scaled) - hv[i]);
+        best = std::fmin(best, norm(error));
+    }
+    EXPECT_LE(best, 0.02 * norm(hv) + 2e-3);
+}
+
+TEST_P(EveryInstance, StartDataAndDrawsFollowTheirSeeds) {
+    Corpus a(GetParam(), 5), b(GetParam(), 5);
+    EXPECT_EQ(a.start(1), b.start(1));
+    EXPECT_NE(a.start(1), a.start(2));
+    const std::vector<float> x = a.start(1);
+    EXPECT_EQ(a.full_gradient(x), b.full_gradient(x));
+    EXPECT_EQ(a.gradient(3, 4, x), b.gradient(3, 4, x));
+    if (task_is_stochastic(a.task.p)) {
+        EXPECT_NE(a.gradient(3, 4, x), a.gradient(3, 5, x));
+        EXPECT_NE(a.gradient(3, 4, x), a.gradient(4, 4, x));
+    } else {
+        EXPECT_EQ(a.gradient(3, 4, x), a.full_gradient(x));
+    }
+    for (float v : x) EXPECT_TRUE(std::isfinite(v));
+}
+
+TEST_P(EveryInstance, SameOnEveryInstructionSet) {
+    Corpus c(GetParam());
+    const std::vector<float> x = c.start(2), v = direction(c.total, 1);
+    double loss = 0;
+    const std::vector<float> full = c.full_gradient(x, &loss), batch = c.gradient(3, 4, x), product = c.product(3, 4, x, v);
+    const task_family *own = c.task.p->family;
+    size_t index = 0;
+    while (task_family_at(index, isa_current()) != own) index++;
+    for (int isa = ISA_BASELINE; isa <= isa_current(); isa++) {
+        c.task.p->family = task_family_at(index, cpu_isa(isa));
+        double other = 0;
+        auto close = [&](const std::vector<float> &a, const std::vector<float> &b, const char *what) {
+            std::vector<float> d(a.size());
+            for (size_t i = 0; i < a.size(); i++) d[i] = a[i] - b[i];
+            EXPECT_LE(norm(d), 2e-4 * norm(a) + 1e-7) << what << " on " << isa_name(cpu_isa(isa));
+        };
+        close(full, c.full_gradient(x, &other), "gradient");
+        close(batch, c.gradient(3, 4, x), "minibatch gradient");
+        close(product, c.product(3, 4, x, v), "product");
+        EXPECT_NEAR(loss, other, 1e-5 * std::fabs(loss) + 1e-9);
+    }
+    c.task.p->family = own;
+}
+
+std::string test_name(const ::testing::TestParamInfo<std::string> &info) {
+    std::string name = info.param;
+    for (char &ch : name) ch = std::isalnum(static_cast<unsigned char>(ch)) ? ch : '_';
+    return name;
+}
+INSTANTIATE_TEST_SUITE_P(Registry, EveryInstance, ::testing::ValuesIn(all_instances()), test_name);
+
+TEST(Registry, IsDescribed) {
+    std::set<std::string> names;
+    for (size_t i = 0; i < lopt_family_count(); i++) {
+        const lopt_family_info *f = lopt_family_get(i);
+        EXPECT_TRUE(names.insert(f->name).second) << f->name;
+        EXPECT_GT(std::string(f->summary).size(), 5u);
+        EXPECT_GT(std::string(f->formula).size(), 3u);
+        EXPECT_GT(f->num_instances, 0u);
+        for (size_t k = 0; k < f->num_keys; k++) {
+            EXPECT_GE(f->keys[k].default_value, f->keys[k].min) << f->name << " " << f->keys[k].name;
+            EXPECT_LE(f->keys[k].default_value, f->keys[k].max);
+            EXPECT_GT(std::string(f->keys[k].help).size(), 5u);
+        }
+    }
+    EXPECT_EQ(lopt_family_get(lopt_family_count()), nullptr);
+    for (const char *wanted : {"quadratic", "bowl", "ackley", "beale", "booth", "branin", "log_sum_exp", "matyas", "michalewicz", "rosenbrock",
+                               "styblinski_tang", "softmax_regression", "mlp", "digits_softmax", "digits_mlp"})
+        EXPECT_EQ(names.count(wanted), 1u) << wanted;
+}
+
+} // namespace
