@@ -5,10 +5,27 @@
 
 #include "kernels/cell/weights_view.h"
 
+enum { GRU_TILE = 10 }; /* outputs at a time: the default P, and enough independent sums to hide the latency */
+
+/* out[o] += sum_k in[k] w[k * columns + o] for `count` (constant) outputs, whose sums stay in registers. */
+CELL_FN void gru_tile(int count, int n, int columns, const float *w, const vf *in, vf *out) {
+    vf sum[GRU_TILE];
+#pragma GCC unroll 16
+    for (int o = 0; o < count; o++) sum[o] = out[o];
+    for (int k = 0; k < n; k++) {
+        const vf x = in[k];
+#pragma GCC unroll 16
+        for (int o = 0; o < count; o++) sum[o] += w[k * columns + o] * x;
+    }
+#pragma GCC unroll 16
+    for (int o = 0; o < count; o++) out[o] = sum[o];
+}
+
 /* out[o] += sum_k in[k] w[k * columns + o], o < P. */
 CELL_FN void gru_accumulate(int n, int P, int columns, const float *w, const vf *in, vf *out) {
-    for (int k = 0; k < n; k++)
-        for (int o = 0; o < P; o++) out[o] += w[k * columns + o] * in[k];
+    int o = 0;
+    for (; o + GRU_TILE <= P; o += GRU_TILE) gru_tile(GRU_TILE, n, columns, w + o, in, out + o);
+    for (; o < P; o++) gru_tile(1, n, columns, w + o, in, out + o);
 }
 
 /* gates [3P] out: r, z, c. h [P] in and out. bias [3P]: r, z, c parts. */
@@ -19,6 +36,7 @@ CELL_FN void gru_forward(lopt_dims d, const cell_weights *w, const float *bias, 
     for (int o = 0; o < P; o++) r[o] = vf_set1(bias[o]);
     gru_accumulate(X, P, 2 * P, w->gate, x, r);
     gru_accumulate(P, P, 2 * P, w->gate + X * 2 * P, h, r);
+#pragma GCC unroll 16
     for (int o = 0; o < P; o++) {
         r[o] = vf_sigmoid(r[o]);
         rh[o] = r[o] * h[o];
@@ -29,6 +47,7 @@ CELL_FN void gru_forward(lopt_dims d, const cell_weights *w, const float *bias, 
     for (int o = 0; o < P; o++) z[o] = vf_set1(bias[P + o]);
     gru_accumulate(X, P, 2 * P, w->gate + P, x, z);
     gru_accumulate(P, P, 2 * P, w->gate + X * 2 * P + P, h, z);
+#pragma GCC unroll 16
     for (int o = 0; o < P; o++) {
         c[o] = vf_tanh(c[o]);
         z[o] = vf_sigmoid(z[o]);

@@ -108,8 +108,17 @@ CELL_FN vf vf_first_lanes(int count) {
 
 /* ---- Elementary functions ---- */
 
+/* b where one of them is NaN. Compilers do not make single instructions of the selects. */
+#if VF_LANES == 16 && defined(__AVX512F__)
+CELL_FN vf vf_min(vf a, vf b) { return (vf)_mm512_min_ps((__m512)a, (__m512)b); }
+CELL_FN vf vf_max(vf a, vf b) { return (vf)_mm512_max_ps((__m512)a, (__m512)b); }
+#elif VF_LANES == 8 && defined(__AVX2__)
+CELL_FN vf vf_min(vf a, vf b) { return (vf)_mm256_min_ps((__m256)a, (__m256)b); }
+CELL_FN vf vf_max(vf a, vf b) { return (vf)_mm256_max_ps((__m256)a, (__m256)b); }
+#else
 CELL_FN vf vf_min(vf a, vf b) { return vf_select(a < b, a, b); }
 CELL_FN vf vf_max(vf a, vf b) { return vf_select(a > b, a, b); }
+#endif
 CELL_FN vf vf_abs(vf a) { return vf_from_bits(vf_bits(a) & 0x7fffffff); }
 /* |a| with the sign of s. */
 CELL_FN vf vf_copysign(vf a, vf s) {
@@ -118,18 +127,12 @@ CELL_FN vf vf_copysign(vf a, vf s) {
 
 #if VF_LANES == 16 && defined(__AVX512F__)
 CELL_FN vf vf_sqrt(vf a) { return (vf)_mm512_sqrt_ps((__m512)a); }
-/* 1/a and 1/sqrt(a) for normal positive a below 2^126: estimate and one Newton step; division would take five times as long. */
-CELL_FN vf vf_rcp(vf a) {
-    vf y = (vf)_mm512_rcp14_ps((__m512)a);
-    return y + y * (1.0f - a * y);
-}
-CELL_FN vf vf_rsqrt(vf a) {
-    vf y = (vf)_mm512_rsqrt14_ps((__m512)a);
-    return y + (0.5f * y) * (1.0f - (a * y) * y);
-}
-#else
-#if VF_LANES == 8 && defined(__AVX2__)
+CELL_FN vf vf_rcp_estimate(vf a) { return (vf)_mm512_rcp14_ps((__m512)a); }
+CELL_FN vf vf_rsqrt_estimate(vf a) { return (vf)_mm512_rsqrt14_ps((__m512)a); }
+#elif VF_LANES == 8 && defined(__AVX2__)
 CELL_FN vf vf_sqrt(vf a) { return (vf)_mm256_sqrt_ps((__m256)a); }
+CELL_FN vf vf_rcp_estimate(vf a) { return (vf)_mm256_rcp_ps((__m256)a); }
+CELL_FN vf vf_rsqrt_estimate(vf a) { return (vf)_mm256_rsqrt_ps((__m256)a); }
 #elif VF_LANES == 1
 CELL_FN vf vf_sqrt(vf a) { return sqrtf(a); }
 #else
@@ -138,16 +141,35 @@ CELL_FN vf vf_sqrt(vf a) {
     return a;
 }
 #endif
+
+/* 1/a and 1/sqrt(a) for normal positive a below 2^126: estimate and one Newton step; division would take five times as long. */
+#if VF_LANES > 4
+CELL_FN vf vf_rcp(vf a) {
+    vf y = vf_rcp_estimate(a);
+    return y + y * (1.0f - a * y);
+}
+CELL_FN vf vf_rsqrt(vf a) {
+    vf y = vf_rsqrt_estimate(a);
+    return y + (0.5f * y) * (1.0f - (a * y) * y);
+}
+#else
 CELL_FN vf vf_rcp(vf a) { return 1.0f / a; }
 CELL_FN vf vf_rsqrt(vf a) { return 1.0f / vf_sqrt(a); }
 #endif
 
-/* 2^x, x held to [-126, 126]; minimax polynomial of degree 6, relative error 2e-9 before rounding. */
+/* 2^x, x held below 126 and, where the instruction set has no scaling of its own, above -126; minimax polynomial of degree 6, relative
+ * error 2e-9 before rounding. */
 CELL_FN vf vf_exp2(vf x) {
+    x = vf_min(x, vf_set1(126.0f));
+#if VF_LANES == 16 && defined(__AVX512F__)
+    vf whole = (vf)_mm512_roundscale_ps((__m512)x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    vf f = x - whole;
+#else
     const float to_integer = 12582912.0f; /* 1.5 * 2^23: adding it rounds to an integer that stands in the low bits */
-    x = vf_max(vf_min(x, vf_set1(126.0f)), vf_set1(-126.0f));
+    x = vf_max(x, vf_set1(-126.0f));
     vf t = x + to_integer;
     vf f = x - (t - to_integer);
+#endif
     vf p = vf_set1(1.53533620e-4f);
     p = p * f + 1.33988747e-3f;
     p = p * f + 9.61843736e-3f;
@@ -155,7 +177,11 @@ CELL_FN vf vf_exp2(vf x) {
     p = p * f + 2.40226479e-1f;
     p = p * f + 6.93147203e-1f;
     p = p * f + 1.0f;
+#if VF_LANES == 16 && defined(__AVX512F__)
+    return (vf)_mm512_scalef_ps((__m512)p, (__m512)whole);
+#else
     return vf_from_bits(vf_bits(p) + (vf_bits(t) - 0x4b400000) * 8388608);
+#endif
 }
 
 /* log2 of a normal positive x; f P(f) around 1, relative error 3e-8 before rounding. */
@@ -190,15 +216,17 @@ CELL_FN vf vf_log1p(vf y) {
 CELL_FN vf vf_sigmoid(vf x) { return vf_rcp(1.0f + vf_exp2(x * -VF_LOG2_E)); }
 CELL_FN vf vf_tanh(vf x) { return 1.0f - 2.0f * vf_rcp(1.0f + vf_exp2(x * (2.0f * VF_LOG2_E))); }
 
-/* Odd; log1p form near 0, log 2|q| where q^2 is so large that + 1 is lost. */
+/* Odd: log1p(|q| + q^2 / (1 + root)), whose rounding of 1 + y is put right to first order; log 2|q| where q^2 is so large that
+ * + 1 is lost. One logarithm serves both. */
 CELL_FN vf vf_asinh(vf q) {
     vf a = vf_abs(q);
     vf c = vf_min(a, vf_set1(1e4f));
-    vf c2 = c * c;
-    vf root = (c2 + 1.0f) * vf_rsqrt(c2 + 1.0f);
-    vf near = vf_log1p(c + c2 * vf_rcp(1.0f + root));
-    vf far = (vf_log2(vf_max(a, vf_set1(1.0f))) + 1.0f) * VF_LN2;
-    return vf_copysign(vf_select(a > vf_set1(1e4f), far, near), q);
+    vf c2 = c * c, c3 = c2 + 1.0f;
+    vf y = c + c2 * vf_rcp(1.0f + c3 * vf_rsqrt(c3));
+    vf u = 1.0f + y;
+    vmask far = a > c;
+    vf rest = vf_select(far, vf_set1(VF_LN2), (y - (u - 1.0f)) * vf_rcp(u));
+    return vf_copysign(vf_log(vf_select(far, a, u)) + rest, q);
 }
 
 #endif
