@@ -1,0 +1,98 @@
+// Help that teaches, and errors that say what to do.
+#include <algorithm>
+
+#include "tests/cli/support.h"
+
+namespace {
+
+TEST(Cli, HelpOfEveryCommand) {
+    for (const std::vector<std::string> &command :
+         {std::vector<std::string>{}, {"train"}, {"eval"}, {"bench"}, {"bench", "step"}, {"bench", "unroll"}, {"tasks"}, {"info"}}) {
+        std::vector<std::string> arguments = command;
+        arguments.push_back("--help");
+        const Outcome r = lopt(arguments);
+        EXPECT_EQ(r.status, 0);
+        EXPECT_TRUE(has(r.out, "Usage: lopt")) << r.out;
+        EXPECT_EQ(r.err, "");
+        for (const std::string &word : command) EXPECT_TRUE(has(r.out, word));
+    }
+    EXPECT_TRUE(has(lopt({"train", "--help"}).out, "--resume"));
+    EXPECT_TRUE(has(lopt({"--help"}).out, "Examples"));
+    EXPECT_EQ(lopt({"--version"}).out, "lopt " LOPT_VERSION "\n");
+}
+
+struct Wrong {
+    std::vector<std::string> arguments;
+    const char *says;
+};
+
+TEST(Cli, WrongCommandLinesAreOneClearSentence) {
+    const Wrong cases[] = {{{}, "train, eval"},
+                           {{"trian"}, "did you mean train?"},
+                           {{"train"}, "--out"},
+                           {{"train", "--outt", "x"}, "--out"},
+                           {{"train", "--out"}, "value"},
+                           {{"train", "stray"}, "stray"},
+                           {{"train", "--resume=yes"}, "no value"},
+                           {{"eval"}, "weights"},
+                           {{"eval", "--steps", "0", "--untrained"}, "--steps"},
+                           {{"eval", "--steps", "ten", "--untrained"}, "--steps"},
+                           {{"eval", "--seeds", "-1", "--untrained"}, "--seeds"},
+                           {{"eval", "/nonexistent.safetensors"}, "/nonexistent.safetensors"},
+                           {{"bench"}, "step"},
+                           {{"bench", "stepp"}, "did you mean step?"},
+                           {{"bench", "step", "--params", "1M,x"}, "--params"},
+                           {{"bench", "step", "--attention", "maybe"}, "--attention"},
+                           {{"bench", "step", "--device", "cuda", "--params", "1k"}, "not in this build"},
+                           {{"bench", "step", "--seconds", "0"}, "--seconds"},
+                           {{"bench", "unroll", "--tasks", "quadratik"}, "quadratic"},
+                           {{"tasks", "quadratik"}, "did you mean quadratic?"},
+                           {{"tasks", "mlp", "bowl"}, "one family"},
+                           {{"info", "/nonexistent"}, "/nonexistent"},
+                           {{"info", "/etc/passwd"}, "/etc/passwd"}};
+    for (const Wrong &w : cases) {
+        const Outcome r = lopt(w.arguments);
+        std::string line;
+        for (const std::string &a : w.arguments) line += " " + a;
+        EXPECT_TRUE(r.status == 1 || r.status == 2) << line << ": " << r.status;
+        EXPECT_EQ(r.err.rfind("lopt: ", 0), 0u) << line << ": " << r.err;
+        EXPECT_EQ(std::count(r.err.begin(), r.err.end(), '\n'), 1) << line << ": " << r.err;
+        EXPECT_TRUE(has(r.err, w.says)) << line << ": " << r.err;
+    }
+}
+
+TEST(Cli, TasksListsAndExplains) {
+    const Outcome list = lopt({"tasks"}), mlp = lopt({"tasks", "mlp"}), json = lopt({"tasks", "--json"});
+    for (const char *family : {"quadratic", "rosenbrock", "mlp", "digits_softmax"}) EXPECT_TRUE(has(list.out, family));
+    EXPECT_TRUE(has(list.out, "held out"));
+    for (const char *word : {"hidden", "batch", "noise", "mlp:inputs=8,hidden=32x64,batch=10", "default"}) EXPECT_TRUE(has(mlp.out, word)) << word;
+    EXPECT_EQ(json.out[0], '[');
+    EXPECT_TRUE(has(json.out, "\"formula\""));
+}
+
+TEST(Cli, InfoShowsTheBuild) {
+    const Outcome r = lopt({"info"});
+    EXPECT_EQ(r.status, 0);
+    for (const char *word : {"instruction set", "threads", "bytes per parameter", "not in this build"}) EXPECT_TRUE(has(r.out, word)) << word;
+}
+
+TEST(Cli, ConfigurationHelpListsEveryKey) {
+    const Outcome r = lopt({"train", "--help-config"});
+    EXPECT_EQ(r.status, 0);
+    for (const char *key : {"window.min", "meta_optimizer.kind", "rmsprop|adam|adamw", "checkpoint.every"}) EXPECT_TRUE(has(r.out, key)) << key;
+}
+
+TEST(Cli, BenchesPrintRoofsAndWriteJson) {
+    ScratchDir dir;
+    const Outcome step = lopt({"bench", "step", "--params", "10k", "--seconds", "0.01", "--threads", "1", "--attention", "off", "--json", dir / "s.json"});
+    EXPECT_EQ(step.status, 0) << step.err;
+    for (const char *word : {"multiply-adds/s", "copy", "bytes", "FLOPs"}) EXPECT_TRUE(has(step.out, word)) << word;
+    EXPECT_TRUE(has(read_file(dir / "s.json"), "share_of_fma"));
+    const Outcome unroll = lopt({"bench", "unroll", "--tasks", "rosenbrock;quadratic:n=3", "--steps", "5", "--seconds", "0.01", "--json", dir / "u.json"});
+    EXPECT_EQ(unroll.status, 0) << unroll.err;
+    EXPECT_TRUE(has(unroll.out, "rosenbrock"));
+    EXPECT_TRUE(has(read_file(dir / "u.json"), "second_order_steps_per_second"));
+    EXPECT_EQ(lopt({"bench", "step", "--params", "1k", "--seconds", "0.01", "--json", "/nonexistent/x"}).status, 1);
+}
+
+} // namespace
