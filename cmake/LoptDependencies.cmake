@@ -3,3 +3,6 @@ find_package(PkgConfig REQUIRED)
 pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
 pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
 find_package(OpenMP COMPONENTS C)
+if(NOT OpenMP_C_FOUND)
+  target_compile_options(lopt_flags INTERFACE -Wno-unknown-pragmas) # its pragmas mean nothing then: one thread
+endif()

@@ -3,25 +3,31 @@
 # three minutes on two cores, evaluates against tuned baselines on tasks that the training never saw.
 # Run it again and it goes on where it was stopped; what is done is not done twice.
 set -eu
+caller=$PWD
 cd "$(dirname "$0")/.."
 
 usage() {
     cat <<'END'
 Usage: scripts/quickstart.sh [--out DIR] [--iterations N] [--fresh]
 
-  --out DIR        where weights and report go (default: runs/quickstart)
+  --out DIR        where weights and report go (default: runs/quickstart beside the sources)
   --iterations N   length of the training (default: that of configs/quick.json, about three minutes on two cores)
-  --fresh          remove what an earlier quickstart left in DIR and start anew
+  --fresh          remove the training and the report that are in DIR and start anew
 END
 }
 
 out=runs/quickstart
 iterations=""
 fresh=no
+asked=$*
 while [ $# -gt 0 ]; do
     case $1 in
-    --out) [ $# -gt 1 ] || { usage >&2; exit 2; }; out=$2; shift ;;
-    --iterations) [ $# -gt 1 ] || { usage >&2; exit 2; }; iterations=$2; shift ;;
+    --out | --iterations)
+        [ -n "${2:-}" ] || { echo "$1 needs a value" >&2; usage >&2; exit 2; }
+        if [ "$1" = --iterations ]; then iterations=$2; else out=$2; fi
+        case $1$2 in --out/*) ;; --out*) out=$caller/$2 ;; esac
+        shift
+        ;;
     --fresh) fresh=yes ;;
     --help | -h) usage; exit 0 ;;
     *) echo "unknown option $1" >&2; usage >&2; exit 2 ;;
@@ -29,20 +35,36 @@ while [ $# -gt 0 ]; do
     shift
 done
 
-scripts/install-deps.sh build
+# A step that Ctrl-C reaches has saved what it did by the time it ends (lopt's doing), so this script waits for it and says how to go on.
+interrupted=no
+trap 'interrupted=yes' INT
+step() {
+    status=0
+    "$@" || status=$?
+    if [ $interrupted = yes ]; then
+        echo "To go on, run the same command again:  scripts/quickstart.sh${asked:+ $asked}" | sed 's/ --fresh//' >&2
+        exit 130
+    fi
+    [ $status = 0 ] || exit $status
+}
+
+step scripts/install-deps.sh build
 echo "Building (a minute the first time) ..."
-scripts/build.sh build -DLOPT_TESTS=OFF
+step scripts/build.sh build -DLOPT_TESTS=OFF
 lopt=build/lopt
 
-[ $fresh = no ] || rm -rf "$out"
+if [ $fresh = yes ] && [ -e "$out/config.json" ]; then # by name: DIR may hold things of others
+    rm -rf "$out"/checkpoint-*.safetensors "$out/config.json" "$out/metrics.jsonl" "$out/weights.safetensors" "$out/eval/cache" \
+        "$out/eval/report.html" "$out/eval/results.json" "$out/eval/results.csv" "$out/eval/summary.svg"
+fi
 echo "Meta-training; Ctrl-C stops it, and this command then goes on with it ..."
 set -- --out "$out"
 [ -z "$iterations" ] || set -- "$@" --set "iterations=$iterations"
 if [ -e "$out/config.json" ]; then
-    $lopt train "$@" --resume
+    step $lopt train "$@" --resume
 else
-    $lopt train "$@" --config configs/quick.json
+    step $lopt train "$@" --config configs/quick.json
 fi
 
 echo "Evaluating on tasks that it never saw, beside baselines tuned on each of them ..."
-$lopt eval --weights "trained=$out/weights.safetensors" --untrained --out "$out/eval"
+step $lopt eval --weights "trained=$out/weights.safetensors" --untrained --out "$out/eval"

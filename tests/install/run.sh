@@ -1,44 +1,64 @@
 #!/bin/sh
-# Installs a build into a directory of its own, moves that, and uses it as a stranger would: by find_package, by pkg-config, shared and
-# static, from C and C++. Then compares the symbols that liblopt.so exports with those that the headers declare.
-# Usage: tests/install/run.sh BUILD-DIR
+# Installs a build into a directory of its own, moves that, and uses it as a stranger would: by find_package and by pkg-config, shared and
+# static, from C and from C++. Then compares the symbols that liblopt.so exports with those that the headers declare.
+# Usage: [CC=...] [CXX=...] tests/install/run.sh BUILD-DIR
 set -eu
 source=$(cd "$(dirname "$0")/../.." && pwd)
 build=$(cd "$1" && pwd)
+cc=${CC:-cc}
+cxx=${CXX:-c++}
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
-cmake --install "$build" --prefix "$scratch/first" >/dev/null
-mv "$scratch/first" "$scratch/prefix"
-prefix=$scratch/prefix
+fail() {
+    echo "$*" >&2
+    exit 1
+}
+quietly() { # the output is shown where the command fails
+    "$@" >"$scratch/log" 2>&1 || { cat "$scratch/log" >&2; fail "failed: $*"; }
+}
 
-echo "find_package"
-cmake -S "$source/tests/install" -B "$scratch/use" -DCMAKE_PREFIX_PATH="$prefix" >/dev/null
-cmake --build "$scratch/use" >/dev/null
-for program in use_shared use_static use_cxx; do "$scratch/use/$program"; done
+quietly cmake --install "$build" --prefix "$scratch/first"
+mv "$scratch/first" "$scratch/prefix" # nothing in it may know where it was installed
+prefix=$scratch/prefix
+version=$(sed -n 's/^project(lopt VERSION \([0-9.]*\) .*/\1/p' "$source/CMakeLists.txt")
+
+for language in C CXX; do
+    echo "find_package from $language"
+    quietly cmake -S "$source/tests/install" -B "$scratch/$language" -DLANGUAGE=$language -DCMAKE_PREFIX_PATH="$prefix"
+    quietly cmake --build "$scratch/$language"
+    for program in use_shared use_static; do "$scratch/$language/$program"; done
+done
 
 echo "pkg-config"
-pc=$(find "$prefix" -name lopt.pc)
-PKG_CONFIG_PATH=$(dirname "$pc")
+PKG_CONFIG_PATH=$(dirname "$(find "$prefix" -name lopt.pc)")
 export PKG_CONFIG_PATH
-[ "$(pkg-config --modversion lopt)" = "$(sed -n 's/^project(lopt VERSION \([0-9.]*\) .*/\1/p' "$source/CMakeLists.txt")" ]
-libdir=$(pkg-config --variable=libdir lopt)
-cc "$source/tests/install/use.c" $(pkg-config --cflags --libs lopt) -Wl,-rpath,"$libdir" -o "$scratch/pc_shared"
-"$scratch/pc_shared"
+[ "$(pkg-config --modversion lopt)" = "$version" ] || fail "lopt.pc gives version $(pkg-config --modversion lopt), the project is $version"
 archive=$(find "$prefix" -name liblopt.a)
-cc "$source/tests/install/use.c" $(pkg-config --cflags lopt) "$archive" $(pkg-config --static --libs lopt | sed 's/-llopt//') -o "$scratch/pc_static"
-"$scratch/pc_static"
+libdir=$(dirname "$archive")
+flags=$(pkg-config --cflags lopt)
+shared=$(pkg-config --libs lopt)
+static=$(pkg-config --static --libs lopt | sed "s|-llopt|$archive|")
+for compiler in "$cc" "$cxx -x c++"; do
+    $compiler -c $flags "$source/tests/install/use.c" -o "$scratch/use.o"
+    ${compiler% -x c++} "$scratch/use.o" $shared -Wl,-rpath,"$libdir" -o "$scratch/pc_shared"
+    ${compiler% -x c++} "$scratch/use.o" $static -o "$scratch/pc_static"
+    for program in pc_shared pc_static; do "$scratch/$program"; done
+done
 
-echo "headers alone, as C99 and C++"
-echo '#include <lopt/meta.h>' >"$scratch/only.c"
-cc -std=c99 -pedantic-errors -Wall -Werror -fsyntax-only -I"$prefix/include" "$scratch/only.c"
-c++ -x c++ -std=c++11 -Wall -Werror -fsyntax-only -I"$prefix/include" "$scratch/only.c"
+echo "headers alone, as C99 and C++11"
+for header in "$prefix"/include/lopt/*.h; do
+    echo "#include <lopt/$(basename "$header")>" >"$scratch/only.c"
+    $cc -std=c99 -pedantic-errors -Wall -Werror -fsyntax-only -I"$prefix/include" "$scratch/only.c"
+    $cxx -x c++ -std=c++11 -Wall -Werror -fsyntax-only -I"$prefix/include" "$scratch/only.c"
+done
 
 echo "exported symbols"
-nm -D --defined-only "$(find "$prefix" -name 'liblopt.so' | head -n 1)" | awk '{print $3}' | sort >"$scratch/exported"
-cat "$prefix"/include/lopt/*.h | grep -v '^#define' | tr '\n' ' ' | grep -o 'LOPT_API [^;]*(' | sed 's/.*[ *]\(lopt_[a-z0-9_]*\)(.*/\1/' | sort -u >"$scratch/declared"
-[ -s "$scratch/declared" ]
-diff "$scratch/declared" "$scratch/exported" || { echo "liblopt.so exports (>) other symbols than the headers declare (<)"; exit 1; }
+nm -D --defined-only "$libdir/liblopt.so" | awk '{print $3}' | sort >"$scratch/exported"
+cat "$prefix"/include/lopt/*.h | grep -v '^#define' | tr '\n' ' ' | grep -o 'LOPT_API [^;]*(' |
+    sed 's/.*[ *]\(lopt_[a-z0-9_]*\)(.*/\1/' | sort -u >"$scratch/declared"
+[ -s "$scratch/declared" ] || fail "no declarations found in the headers"
+diff "$scratch/declared" "$scratch/exported" || fail "liblopt.so exports (>) other symbols than the headers declare (<)"
 
 echo "the command"
-[ "$("$prefix/bin/lopt" --version)" = "lopt $(pkg-config --modversion lopt)" ]
+[ "$("$prefix/bin/lopt" --version)" = "lopt $version" ] || fail "lopt --version says $("$prefix/bin/lopt" --version), the project is $version"

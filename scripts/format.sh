@@ -1,0 +1,28 @@
+#!/bin/sh
+# Formats the C, C++ and CUDA sources by .clang-format, or says which files are not formatted so.
+# Usage: scripts/format.sh [--check] [FILE...]      (default: all sources that git knows)
+set -eu
+cd "$(dirname "$0")/.."
+
+check=no
+if [ "${1:-}" = --check ]; then
+    check=yes
+    shift
+fi
+if ! command -v clang-format >/dev/null 2>&1; then
+    echo "clang-format is not on this machine; install it with  apt-get install clang-format" >&2
+    exit 1
+fi
+[ $# -gt 0 ] || set -- $(git ls-files '*.c' '*.h' '*.cpp' '*.cu' '*.cuh')
+if [ $check = no ]; then
+    exec clang-format -i "$@"
+fi
+unformatted=0
+for file in "$@"; do
+    if ! clang-format "$file" | cmp -s - "$file"; then
+        echo "$file"
+        unformatted=$((unformatted + 1))
+    fi
+done
+echo "$# files, $unformatted not formatted"
+[ $unformatted = 0 ]
