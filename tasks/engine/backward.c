@@ -8,7 +8,7 @@
 /* Adjoints that live from step to step, and scratch. F = P + X. */
 typedef struct adjoints {
     float *theta, *phi;      /* [total]; phi only with attention */
-    float *grad, *product;   /* [total]: of the task's gradient; its Hessian-vector product, or the gradient of the whole loss */
+    float *grad, *product;   /* [total]: of the task's gradient; its Hessian-vector product */
     float *state;            /* [state_total] */
     float *u, *v;            /* [num_tensors][padded T], [padded G] */
     float *mean_u, *mean;    /* [padded T]; [padded F] */
@@ -119,10 +119,7 @@ static lopt_status params_backward(const unroll_run *r, const unroll_window_args
 static lopt_status step_backward(const unroll_run *r, const prepared_weights *w, const unroll_window_args *args,
                                  uint64_t step, const tape_layout *t, float *tape, adjoints *a) {
     const float *after = tape + t->floats + t->state;
-    double loss = 0.0;
-    LOPT_TRY(task_full_loss_grad(r->task, tape + t->theta, &loss, a->product, a->task));
-    const float slope = (float)(log_ratio_slope(loss, r->at.start_loss) / (double)args->steps);
-    for (size_t j = 0; j < r->total; j++) a->theta[j] += slope * a->product[j];
+    for (size_t j = 0; j < r->total; j++) a->theta[j] += tape[t->loss_pull + j];
     gru_backward_args global = {{tape + t->global_input, tape + t->global_gates}, a->v, a->mean_u, a->bias_global, a->sums};
     r->kernels->global_rnn_backward(w, &global);
     const float mean = mean_log_lr_of(r, tape + t->state);

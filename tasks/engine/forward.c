@@ -8,9 +8,10 @@
 
 #define RATIO_FLOOR 1e-6
 
-double log_ratio(double f, double start_loss) { return log(f / (start_loss + RATIO_FLOOR) + RATIO_FLOOR); }
-double log_ratio_slope(double f, double start_loss) {
-    double scale = start_loss + RATIO_FLOOR;
+/* A step's part of the meta-loss, and its derivative in f. */
+static double log_ratio(double f, double start_loss) { return log(f / (start_loss + RATIO_FLOOR) + RATIO_FLOOR); }
+static double log_ratio_slope(double f, double start_loss) {
+    const double scale = start_loss + RATIO_FLOOR;
     return 1.0 / ((f / scale + RATIO_FLOOR) * scale);
 }
 
@@ -26,7 +27,7 @@ tape_layout tape_layout_make(const unroll_run *r, int with_gradient) {
     tape_layout t = {0};
     size_t at = 0;
     if (!with_gradient) return t;
-    t.theta = take(&at, r->total);
+    t.loss_pull = take(&at, r->total);
     t.phi = take(&at, r->total);
     t.grad = take(&at, r->total);
     t.move = take(&at, r->total);
@@ -145,6 +146,15 @@ static void keep_before(const unroll_run *r, const float *grad, const tape_layou
     memcpy(tape + t->v, r->v, padded(r->layout.dims.global) * sizeof(float));
 }
 
+/* The whole loss where the step led, and on the tape what it pulls: loss and gradient together cost less than the loss now and the gradient
+ * on the way back. */
+static lopt_status loss_after(const unroll_run *r, const unroll_window_args *a, float *pull, float *workspace, double *loss) {
+    LOPT_TRY(task_full_loss_grad(r->task, r->theta, loss, pull, workspace));
+    const float slope = (float)(log_ratio_slope(*loss, r->at.start_loss) / (double)a->steps);
+    for (size_t j = 0; pull && j < r->total; j++) pull[j] *= slope;
+    return LOPT_OK;
+}
+
 /* diverged out: 1 if a loss or gradient was not finite. */
 static lopt_status forward(unroll_run *r, const prepared_weights *w, const unroll_window_args *a, unroll_workspace *ws,
                            const tape_layout *t, unroll_result *out) {
@@ -159,8 +169,7 @@ static lopt_status forward(unroll_run *r, const prepared_weights *w, const unrol
         if (out->diverged) break;
         if (tape) keep_before(r, s.grad, t, tape);
         run_step(r, w, s.grad, ws->scratch, t, tape);
-        LOPT_TRY(task_full_loss_grad(r->task, r->theta, &loss, NULL, s.task));
-        if (tape) memcpy(tape + t->theta, r->theta, r->total * sizeof(float));
+        LOPT_TRY(loss_after(r, a, tape ? tape + t->loss_pull : NULL, s.task, &loss));
         if (a->losses) a->losses[k] = loss;
         sum += log_ratio(loss, r->at.start_loss);
         out->final_loss = loss;

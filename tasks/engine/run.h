@@ -27,7 +27,8 @@ typedef struct tensor_record {
 
 /* Places in the tape of one step, in floats; the same for every step of a run. */
 typedef struct tape_layout {
-    size_t theta, phi, grad, move, attend; /* [total]; before the step but for move, attend. theta is that *after* the step */
+    size_t loss_pull;                      /* [total]: d meta_loss / d theta after the step, by that step's loss alone */
+    size_t phi, grad, move, attend;        /* [total]; before the step but for move, attend */
     size_t state, gates;                   /* before the step; r, z, c */
     size_t u, v;                           /* before the step */
     size_t tensor_input, tensor_gates, global_input, global_gates; /* of the RNNs; tensor_*: one after the other */
@@ -49,15 +50,12 @@ lopt_status workspace_sums(unroll_workspace *ws, const prepared_weights *w, grad
 
 /* Floats of the forward pass's scratch. */
 size_t forward_scratch_floats(const unroll_run *r);
-/* One step forward (rules 1-14) at the gradient `grad`; tape NULL: nothing is kept. last_theta: where theta after the step is also put. */
+/* One step forward (rules 1-14) at the gradient `grad`; tape NULL: nothing is kept. */
 void run_step(unroll_run *r, const prepared_weights *w, const float *grad, float *scratch, const tape_layout *t, float *tape);
 
 size_t backward_scratch_floats(const unroll_run *r);
 /* Walks the tape of `steps` steps back and leaves the gradient of mean over the window of log(f/(f0 + 1e-6) + 1e-6). */
 lopt_status window_backward(unroll_run *r, const prepared_weights *w, const unroll_window_args *a, uint64_t first_step,
                             unroll_workspace *ws, const tape_layout *t, size_t *bounded);
-/* That logarithm and its derivative in f. */
-double log_ratio(double f, double start_loss);
-double log_ratio_slope(double f, double start_loss);
 
 #endif

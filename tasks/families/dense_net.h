@@ -63,41 +63,55 @@ CELL_FN void net_place(const dense_net *n, float *workspace, net_tile *tile) {
     tile->rz = workspace;
 }
 
-/* Inputs, labels and weights of rows [first, first + NET_TILE) of the batch, or of the whole data (order NULL). */
+/* Inputs, labels and weights of rows [first, first + NET_TILE) of the batch, or of the whole data (order NULL). Rows that do not exist
+ * repeat the first, with weight 0. */
 CELL_FN void net_load(const dense_net *n, const batch_order *order, size_t first, size_t total, net_tile *tile) {
     uint32_t row[NET_TILE];
     tile->rows = total - first < NET_TILE ? total - first : NET_TILE;
     for (size_t i = 0; i < NET_TILE; i++) {
-        size_t at = first + (i < tile->rows ? i : 0); /* rows that do not exist repeat the first, with weight 0 */
-        row[i] = order ? batch_row(order, (uint32_t)at) : (uint32_t)at;
+        const uint32_t at = (uint32_t)(first + (i < tile->rows ? i : 0));
+        row[i] = order ? batch_row(order, at) : at;
         tile->label[i] = n->labels[row[i]];
         tile->weight[i] = i < tile->rows ? 1.0f / (float)total : 0.0f;
     }
+    const int in_order = order == NULL && tile->rows == NET_TILE;
     for (size_t u = 0; u < n->size[0]; u++) {
         const float *from = n->inputs + u * n->input_stride;
-        for (size_t i = 0; i < NET_TILE; i++) tile->a[0][u * NET_TILE + i] = from[row[i]];
+        float *to = tile->a[0] + u * NET_TILE;
+        if (in_order) memcpy(to, from + first, NET_TILE * sizeof(float)); /* several times as fast */
+        else
+            for (size_t i = 0; i < NET_TILE; i++) to[i] = from[row[i]];
     }
 }
 
 /* Rows in use, rounded up to whole vectors. */
 CELL_FN size_t net_span(const net_tile *t) { return (t->rows + VF_LANES - 1) / VF_LANES * VF_LANES; }
 
-/* z[o] += sum_k w[k][o] a[k] for `count` (constant) neighbouring outputs and one vector of rows. */
-CELL_FN void net_outputs(int count, size_t in, size_t out, const float *w, const float *a, float *z) {
+/* A matrix w: entry (k, o) stands at k * in_stride + o * out_stride. */
+typedef struct net_matrix {
+    size_t in, out, in_stride, out_stride;
+    const float *w;
+} net_matrix;
+CELL_FN net_matrix net_weights(size_t in, size_t out, const float *w) { return (net_matrix){in, out, out, 1, w}; }
+CELL_FN net_matrix net_transposed(size_t in, size_t out, const float *w) { return (net_matrix){out, in, 1, out, w}; }
+
+/* z[o] += sum_k w(k, o) a[k] for `count` (constant) neighbouring outputs from `first` on and one vector of rows. */
+CELL_FN void net_outputs(int count, const net_matrix *m, size_t first, const float *a, float *z) {
+    const float *w = m->w + first * m->out_stride;
     vf sum[8];
-    for (int o = 0; o < count; o++) sum[o] = vf_load(z + (size_t)o * NET_TILE);
-    for (size_t k = 0; k < in; k++) {
+    for (int o = 0; o < count; o++) sum[o] = vf_load(z + (first + (size_t)o) * NET_TILE);
+    for (size_t k = 0; k < m->in; k++) {
         vf x = vf_load(a + k * NET_TILE);
-        for (int o = 0; o < count; o++) sum[o] += w[k * out + (size_t)o] * x;
+        for (int o = 0; o < count; o++) sum[o] += w[k * m->in_stride + (size_t)o * m->out_stride] * x;
     }
-    for (int o = 0; o < count; o++) vf_store(z + (size_t)o * NET_TILE, sum[o]);
+    for (int o = 0; o < count; o++) vf_store(z + (first + (size_t)o) * NET_TILE, sum[o]);
 }
-CELL_FN void net_multiply(size_t in, size_t out, const float *w, const float *a, size_t span, float *z) {
+CELL_FN void net_multiply(net_matrix m, const float *a, size_t span, float *z) {
     TEAM_FOR_BLOCKS(r, span) {
         size_t o = 0;
-        for (; o + 8 <= out; o += 8) net_outputs(8, in, out, w + o, a + r, z + o * NET_TILE + r);
-        for (; o + 2 <= out; o += 2) net_outputs(2, in, out, w + o, a + r, z + o * NET_TILE + r);
-        for (; o < out; o++) net_outputs(1, in, out, w + o, a + r, z + o * NET_TILE + r);
+        for (; o + 8 <= m.out; o += 8) net_outputs(8, &m, o, a + r, z + r);
+        for (; o + 2 <= m.out; o += 2) net_outputs(2, &m, o, a + r, z + r);
+        for (; o < m.out; o++) net_outputs(1, &m, o, a + r, z + r);
     }
     team_sync();
 }
@@ -106,28 +120,33 @@ CELL_FN void net_fill(size_t out, const float *b, size_t span, float *z) {
         for (size_t r = 0; r < span; r += VF_LANES) vf_store(z + o * NET_TILE + r, vf_set1(b ? b[o] : 0.0f));
 }
 
-/* below[k] += sum_o w[k][o] delta[o] */
-CELL_FN void net_pull(size_t in, size_t out, const float *w, const float *delta, size_t span, float *below) {
-    TEAM_FOR(k, in) {
-        for (size_t r = 0; r < span; r += VF_LANES) {
-            vf sum = vf_load(below + k * NET_TILE + r);
-            for (size_t o = 0; o < out; o++) sum += w[k * out + o] * vf_load(delta + o * NET_TILE + r);
-            vf_store(below + k * NET_TILE + r, sum);
+/* grad[k][o] += sum over rows of a[k] delta[o] for `ks` x `os` (constants, at most 4) neighbours. */
+CELL_FN void net_outer_tile(int ks, int os, size_t out, const float *a, const float *delta, size_t span, float *grad) {
+    vf sum[4][4];
+    for (int k = 0; k < 4; k++)
+        for (int o = 0; o < 4; o++) sum[k][o] = vf_set1(0.0f);
+    for (size_t r = 0; r < span; r += VF_LANES)
+        for (int k = 0; k < ks; k++) {
+            const vf x = vf_load(a + (size_t)k * NET_TILE + r);
+            for (int o = 0; o < os; o++) sum[k][o] += x * vf_load(delta + (size_t)o * NET_TILE + r);
         }
+    for (int k = 0; k < ks; k++) {
+        float total[4];
+        vf_sum4(sum[k], total);
+        for (int o = 0; o < os; o++) grad[(size_t)k * out + (size_t)o] += total[o];
     }
-    team_sync();
 }
-
+CELL_FN void net_outer_rows(int ks, size_t out, const float *a, const float *delta, size_t span, float *grad) {
+    size_t o = 0;
+    for (; o + 4 <= out; o += 4) net_outer_tile(ks, 4, out, a, delta + o * NET_TILE, span, grad + o);
+    for (; o + 2 <= out; o += 2) net_outer_tile(ks, 2, out, a, delta + o * NET_TILE, span, grad + o);
+    for (; o < out; o++) net_outer_tile(ks, 1, out, a, delta + o * NET_TILE, span, grad + o);
+}
 /* grad[k][o] += sum over rows of a[k] delta[o]; grad_b [out] likewise unless NULL. */
 CELL_FN void net_outer(size_t in, size_t out, const float *a, const float *delta, size_t span, float *grad, float *grad_b) {
-    TEAM_FOR(k, in) {
-        for (size_t o = 0; o < out; o++) {
-            vf sum = vf_set1(0.0f);
-            for (size_t r = 0; r < span; r += VF_LANES) sum += vf_load(a + k * NET_TILE + r) * vf_load(delta + o * NET_TILE + r);
-            grad[k * out + o] += vf_sum(sum);
-        }
-    }
-    for (size_t o = 0; grad_b && o < out; o++) {
+    TEAM_FOR(four, in / 4) net_outer_rows(4, out, a + 4 * four * NET_TILE, delta, span, grad + 4 * four * out);
+    TEAM_FOR(rest, in % 4) net_outer_rows(1, out, a + (in / 4 * 4 + rest) * NET_TILE, delta, span, grad + (in / 4 * 4 + rest) * out);
+    TEAM_FOR(o, grad_b ? out : 0) {
         vf sum = vf_set1(0.0f);
         for (size_t r = 0; r < span; r += VF_LANES) sum += vf_load(delta + o * NET_TILE + r);
         grad_b[o] += vf_sum(sum);
@@ -169,7 +188,7 @@ CELL_FN double net_forward(const dense_net *n, const float *params, net_tile *t)
     for (int l = 0; l < n->layers; l++) {
         const size_t in = n->size[l], out = n->size[l + 1];
         net_fill(out, params + in * out, span, t->a[l + 1]);
-        net_multiply(in, out, params, t->a[l], span, t->a[l + 1]);
+        net_multiply(net_weights(in, out, params), t->a[l], span, t->a[l + 1]);
         params += (in + 1) * out;
         for (size_t i = 0; l + 1 < n->layers && i < out * NET_TILE; i += VF_LANES)
             vf_store(t->a[l + 1] + i, net_activation(n->relu, vf_load(t->a[l + 1] + i)));
@@ -204,7 +223,7 @@ CELL_FN void net_backward(const dense_net *n, const float *params, net_tile *t, 
         net_outer(in, out, t->a[l], t->delta, span, grad + offset, grad + offset + in * out);
         if (l == 0) break;
         net_fill(in, NULL, span, t->delta_below);
-        net_pull(in, out, params + offset, t->delta, span, t->delta_below);
+        net_multiply(net_transposed(in, out, params + offset), t->delta, span, t->delta_below);
         for (size_t i = 0; i < in * NET_TILE; i += VF_LANES)
             vf_store(t->delta_below + i, vf_load(t->delta_below + i) * net_slope(n->relu, vf_load(t->a[l] + i)));
         net_swap(&t->delta, &t->delta_below);
@@ -241,8 +260,8 @@ CELL_FN void net_forward_along(const dense_net *n, const float *params, const fl
     for (int l = 0; l < n->layers; l++) {
         const size_t in = n->size[l], out = n->size[l + 1];
         net_fill(out, v + in * out, span, t->ra[l + 1]);
-        net_multiply(in, out, v, t->a[l], span, t->ra[l + 1]);
-        if (l > 0) net_multiply(in, out, params, t->ra[l], span, t->ra[l + 1]);
+        net_multiply(net_weights(in, out, v), t->a[l], span, t->ra[l + 1]);
+        if (l > 0) net_multiply(net_weights(in, out, params), t->ra[l], span, t->ra[l + 1]);
         params += (in + 1) * out;
         v += (in + 1) * out;
         for (size_t i = 0; l + 1 < n->layers && i < out * NET_TILE; i += VF_LANES)
@@ -287,9 +306,9 @@ CELL_FN void net_backward_along(const dense_net *n, const float *params, const f
         net_outer(in, o, t->ra[l], t->delta, span, out + offset, NULL);
         net_fill(in, NULL, span, t->delta_below);
         net_fill(in, NULL, span, t->rdelta_below);
-        net_pull(in, o, params + offset, t->delta, span, t->delta_below);
-        net_pull(in, o, v + offset, t->delta, span, t->rdelta_below);
-        net_pull(in, o, params + offset, t->rdelta, span, t->rdelta_below);
+        net_multiply(net_transposed(in, o, params + offset), t->delta, span, t->delta_below);
+        net_multiply(net_transposed(in, o, v + offset), t->delta, span, t->rdelta_below);
+        net_multiply(net_transposed(in, o, params + offset), t->rdelta, span, t->rdelta_below);
         net_below_along(n, t, l, in);
         net_swap(&t->delta, &t->delta_below);
         net_swap(&t->rdelta, &t->rdelta_below);
