@@ -6,7 +6,7 @@
 #include "kernels/cpu/isa.h"
 #include "lopt/meta.h"
 
-enum { TASK_KEYS_MAX = 12, TASK_LIST_MAX = 12, TASK_TENSORS_MAX = 2 * TASK_LIST_MAX + 4 };
+enum { TASK_KEYS_MAX = 16, TASK_LIST_MAX = 12, TASK_TENSORS_MAX = 2 * TASK_LIST_MAX + 4 };
 
 /* The knobs of a spec, by position in the family's key table. A family has at most one list. */
 typedef struct task_values {
@@ -44,12 +44,26 @@ typedef struct task_family {
     double (*accuracy)(const task_instance *t, const float *params, float *workspace); /* NULL: no labels */
 } task_family;
 
-/* The keys that every family's table ends with: the transforms of tasks/transform.c, in this order. */
-enum { TRANSFORM_NOISE, TRANSFORM_SCALE, TRANSFORM_SPREAD, TRANSFORM_KEYS };
-#define TASK_TRANSFORM_KEYS                                                                                              \
-    {"noise", "standard deviation of the noise added to each gradient entry", 0, 0, 1e6, 0, 0, "0"},                    \
-        {"scale", "rescaled parameters: f(x / scale), start times scale", 1, 1e-6, 1e6, 0, 0, "1"},                     \
-        {"scale_spread", "each tensor rescaled by a factor drawn log-uniformly from 1/spread to spread", 1, 1, 1e4, 0, 0, "1"}
+/* The keys that every family's table ends with, in this order: what is put around a family's functions (tasks/transform.h). */
+enum {
+    TRANSFORM_SCALE,
+    TRANSFORM_MODEL_SPREAD,
+    TRANSFORM_TENSOR_SPREAD,
+    TRANSFORM_PARAMETER_SPREAD,
+    TRANSFORM_LOG,
+    TRANSFORM_SPARSE,
+    TRANSFORM_NOISE,
+    TRANSFORM_KEYS
+};
+#define TRANSFORM_SPREAD_KEY(name, what) \
+    {name, what " rescaled by a factor drawn log-uniformly from 1/spread to spread", 1, 1, 1e4, 0, 0, "1"}
+#define TASK_TRANSFORM_KEYS                                                                                          \
+    {"scale", "rescaled parameters: f(x / scale), start times scale", 1, 1e-6, 1e6, 0, 0, "1"},                      \
+        TRANSFORM_SPREAD_KEY("model_spread", "all parameters"), TRANSFORM_SPREAD_KEY("tensor_spread", "each tensor"), \
+        TRANSFORM_SPREAD_KEY("parameter_spread", "each parameter"),                                                  \
+        {"log", "1: the loss becomes log(f + 1e-6) - log 1e-6", 0, 0, 1, 1, 0, "0"},                                 \
+        {"sparse", "probability that a gradient entry is zeroed, drawn at each step", 0, 0, 1, 0, 0, "0"},           \
+        {"noise", "standard deviation of the noise added to each gradient entry", 0, 0, 1e6, 0, 0, "0"}
 
 #define TASK_FAMILIES(X)                                                                                       \
     X(quadratic) X(bowl) X(ackley) X(beale) X(booth) X(branin) X(log_sum_exp) X(matyas) X(michalewicz)         \
@@ -57,7 +71,8 @@ enum { TRANSFORM_NOISE, TRANSFORM_SCALE, TRANSFORM_SPREAD, TRANSFORM_KEYS };
 
 /* The family of this name for this instruction set; NULL beyond the last. */
 const task_family *task_family_at(size_t index, cpu_isa isa);
-/* Parses "family:key=value,..." strictly. family, values, name [name_size] (canonical spec) out. */
-lopt_status task_spec_parse(const char *spec, const task_family **family, task_values *values, char *name, size_t name_size);
+/* Groups: named lists of instances that transforms and sums make of families (tasks/groups.c). NULL beyond the last. */
+size_t task_group_count(void);
+const lopt_family_info *task_group_get(size_t index);
 
 #endif

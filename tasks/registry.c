@@ -1,4 +1,4 @@
-/* The list of families, for each instruction set. */
+/* The list of families, for each instruction set, and of groups: instances that are made of families by transforms and sums. */
 #include "tasks/family.h"
 
 #define DECLARE_BASELINE(name) extern const task_family name##_family_baseline;
@@ -13,9 +13,10 @@ TASK_FAMILIES(DECLARE_X86)
 static const task_family *const avx2[] = {TASK_FAMILIES(REFER_AVX2)};
 static const task_family *const avx512[] = {TASK_FAMILIES(REFER_AVX512)};
 #endif
+enum { FAMILY_COUNT = sizeof baseline / sizeof baseline[0] };
 
 const task_family *task_family_at(size_t index, cpu_isa isa) {
-    if (index >= lopt_family_count()) return NULL;
+    if (index >= FAMILY_COUNT) return NULL;
 #ifdef LOPT_X86_ISAS
     if (isa == ISA_AVX512) return avx512[index];
     if (isa == ISA_AVX2) return avx2[index];
@@ -24,9 +25,9 @@ const task_family *task_family_at(size_t index, cpu_isa isa) {
     return baseline[index];
 }
 
-size_t lopt_family_count(void) { return sizeof baseline / sizeof baseline[0]; }
+size_t lopt_family_count(void) { return FAMILY_COUNT + task_group_count(); }
 
 const lopt_family_info *lopt_family_get(size_t index) {
-    const task_family *f = task_family_at(index, isa_current());
-    return f ? &f->info : NULL;
+    if (index >= FAMILY_COUNT) return task_group_get(index - FAMILY_COUNT);
+    return &task_family_at(index, isa_current())->info;
 }

@@ -1,40 +1,64 @@
-/* Task specs: "family:key=value,key=value". A list is written with x between its elements: hidden=8x5. */
+/* See spec.h for the grammar. */
+#include "tasks/spec.h"
+
+#include <ctype.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "lopt/meta.h"
 #include "base/status.h"
-#include "tasks/family.h"
+#include "lopt/meta.h"
 
-enum { SPEC_MAX = 256, FAMILIES_MAX = 64 };
+enum { NAMES_MAX = 128 };
 
-static lopt_status find_family(const char *name, const task_family **out) {
-    const char *names[FAMILIES_MAX];
+/* Whose keys are being read: a family's, or those of a sum. */
+typedef struct key_table {
+    const char *name;
+    const lopt_task_key *keys;
+    size_t count;
+} key_table;
+
+static const lopt_task_key sum_keys[] = {TASK_TRANSFORM_KEYS};
+static const key_table sum_table = {"sum", sum_keys, TRANSFORM_KEYS};
+
+static key_table table_of(const task_family *f) { return (key_table){f->info.name, f->info.keys, f->info.num_keys}; }
+
+/* A group (sum, log_objective ...) has instances but no functions of its own: its formula says how it is written. */
+static lopt_status unknown_family(const char *name) {
+    const char *names[NAMES_MAX];
+    const lopt_family_info *f;
     size_t n = 0;
-    for (const task_family *f; n < FAMILIES_MAX && (f = task_family_at(n, isa_current())) != NULL; n++) {
-        names[n] = f->info.name;
-        if (strcmp(name, f->info.name) == 0) {
-            *out = f;
-            return LOPT_OK;
-        }
+    for (; n < NAMES_MAX && (f = lopt_family_get(n)) != NULL; n++) {
+        names[n] = f->name;
+        LOPT_CHECK(strcmp(name, f->name) != 0, LOPT_ERR_ARGUMENT, "%s is not a task by itself but a way to make one of others, such as %s",
+                   name, f->instances[0]);
     }
     return lopt_fail(LOPT_ERR_ARGUMENT, "unknown task family \"%.64s\"; did you mean %s? lopt tasks lists them", name,
                      lopt_nearest_name(name, names, n));
 }
 
-static lopt_status find_key(const task_family *f, const char *name, size_t *out) {
+static lopt_status find_family(const char *name, const task_family **out) {
+    const task_family *f;
+    for (size_t i = 0; (f = task_family_at(i, isa_current())) != NULL; i++)
+        if (strcmp(name, f->info.name) == 0) {
+            *out = f;
+            return LOPT_OK;
+        }
+    return unknown_family(name);
+}
+
+static lopt_status find_key(const key_table *t, const char *name, size_t *out) {
     const char *names[TASK_KEYS_MAX];
-    for (size_t i = 0; i < f->info.num_keys; i++) {
-        names[i] = f->info.keys[i].name;
+    for (size_t i = 0; i < t->count; i++) {
+        names[i] = t->keys[i].name;
         if (strcmp(name, names[i]) == 0) {
             *out = i;
             return LOPT_OK;
         }
     }
-    return lopt_fail(LOPT_ERR_ARGUMENT, "task %s has no key \"%.64s\"; did you mean %s?", f->info.name, name,
-                     lopt_nearest_name(name, names, f->info.num_keys));
+    return lopt_fail(LOPT_ERR_ARGUMENT, "task %s has no key \"%.64s\"; did you mean %s?", t->name, name,
+                     lopt_nearest_name(name, names, t->count));
 }
 
 /* One number, up to `end_char` or the end; returns where it stopped. */
@@ -72,52 +96,105 @@ static lopt_status parse_value(const lopt_task_key *k, size_t index, const char 
     return LOPT_OK;
 }
 
-static lopt_status set_defaults(const task_family *f, task_values *v) {
+static lopt_status set_defaults(const key_table *t, task_values *v) {
     memset(v, 0, sizeof *v);
-    for (size_t i = 0; i < f->info.num_keys; i++) LOPT_TRY(parse_value(&f->info.keys[i], i, f->info.keys[i].default_text, v));
+    for (size_t i = 0; i < t->count; i++) LOPT_TRY(parse_value(&t->keys[i], i, t->keys[i].default_text, v));
     return LOPT_OK;
 }
 
-static lopt_status parse_pairs(const task_family *f, char *pairs, task_values *v) {
+/* pairs: NULL, or "key=value,..."; written to. */
+static lopt_status parse_pairs(const key_table *t, char *pairs, task_values *v) {
     int seen[TASK_KEYS_MAX] = {0};
+    LOPT_TRY(set_defaults(t, v));
     for (char *pair = pairs, *next; pair; pair = next) {
         size_t index = 0;
         next = strchr(pair, ',');
         if (next) *next++ = 0;
         char *value = strchr(pair, '=');
-        LOPT_CHECK(value != NULL, LOPT_ERR_ARGUMENT, "task %s: \"%.64s\" is not of the form key=value", f->info.name, pair);
+        LOPT_CHECK(value != NULL, LOPT_ERR_ARGUMENT, "task %s: \"%.64s\" is not of the form key=value", t->name, pair);
         *value++ = 0;
-        LOPT_TRY(find_key(f, pair, &index));
-        LOPT_CHECK(!seen[index]++, LOPT_ERR_ARGUMENT, "task %s: key %s is given twice", f->info.name, pair);
-        lopt_status status = parse_value(&f->info.keys[index], index, value, v);
-        if (status != LOPT_OK) return lopt_fail_prefix(status, "task %s", f->info.name);
+        LOPT_TRY(find_key(t, pair, &index));
+        LOPT_CHECK(!seen[index]++, LOPT_ERR_ARGUMENT, "task %s: key %s is given twice", t->name, pair);
+        lopt_status status = parse_value(&t->keys[index], index, value, v);
+        if (status != LOPT_OK) return lopt_fail_prefix(status, "task %s", t->name);
     }
     return LOPT_OK;
 }
 
-/* The spec again, keys in the table's order, defaults left out. */
-static void canonical_name(const task_family *f, const task_values *v, char *name, size_t size) {
-    size_t used = (size_t)snprintf(name, size, "%s", f->info.name);
+/* Where the next term begins: behind a + that a letter follows (1e+3 is a number). NULL: there is none. */
+static char *next_term(char *text) {
+    for (char *at = strchr(text, '+'); at; at = strchr(at + 1, '+'))
+        if (isalpha((unsigned char)at[1])) {
+            *at = 0;
+            return at + 1;
+        }
+    return NULL;
+}
+
+static lopt_status parse_terms(char *text, task_spec *out) {
+    for (char *term = text, *next; term; term = next) {
+        LOPT_CHECK(out->num_terms < TASK_TERMS_MAX, LOPT_ERR_ARGUMENT, "a sum has at most %d terms", TASK_TERMS_MAX);
+        next = next_term(term);
+        char *pairs = strchr(term, ':');
+        if (pairs) *pairs++ = 0;
+        LOPT_TRY(find_family(term, &out->term[out->num_terms].family));
+        const key_table table = table_of(out->term[out->num_terms].family);
+        LOPT_TRY(parse_pairs(&table, pairs, &out->term[out->num_terms].values));
+        out->num_terms++;
+    }
+    return LOPT_OK;
+}
+
+/* Appends ":key=value,..." of what is given. */
+static void append_pairs(const key_table *t, const task_values *v, char *name, size_t size) {
+    size_t used = strlen(name);
     char separator = ':';
-    for (size_t i = 0; i < f->info.num_keys && used < size; i++) {
+    for (size_t i = 0; i < t->count && used < size; i++) {
         if (!v->given[i]) continue;
-        used += (size_t)snprintf(name + used, size - used, "%c%s=", separator, f->info.keys[i].name);
-        if (!f->info.keys[i].is_list && used < size) used += (size_t)snprintf(name + used, size - used, "%.9g", v->number[i]);
-        for (size_t j = 0; f->info.keys[i].is_list && j < v->list_count && used < size; j++)
+        used += (size_t)snprintf(name + used, size - used, "%c%s=", separator, t->keys[i].name);
+        if (!t->keys[i].is_list && used < size) used += (size_t)snprintf(name + used, size - used, "%.9g", v->number[i]);
+        for (size_t j = 0; t->keys[i].is_list && j < v->list_count && used < size; j++)
             used += (size_t)snprintf(name + used, size - used, j ? "x%zu" : "%zu", v->list[j]);
         separator = ',';
     }
 }
 
-lopt_status task_spec_parse(const char *spec, const task_family **family, task_values *values, char *name, size_t name_size) {
-    char text[SPEC_MAX];
-    LOPT_CHECK(strlen(spec) < sizeof text, LOPT_ERR_ARGUMENT, "the task spec is longer than %d characters", SPEC_MAX - 1);
-    strcpy(text, spec);
-    char *pairs = strchr(text, ':');
-    if (pairs) *pairs++ = 0;
-    LOPT_TRY(find_family(text, family));
-    LOPT_TRY(set_defaults(*family, values));
-    if (pairs) LOPT_TRY(parse_pairs(*family, pairs, values));
-    canonical_name(*family, values, name, name_size);
+static int any_given(const task_values *v, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        if (v->given[i]) return 1;
+    return 0;
+}
+
+static lopt_status make_name(task_spec *s) {
+    const int enclosed = any_given(&s->sum, TRANSFORM_KEYS);
+    const size_t size = sizeof s->name;
+    size_t used = (size_t)snprintf(s->name, size, "%s", enclosed ? "(" : "");
+    for (size_t i = 0; i < s->num_terms && used < size; i++) {
+        const key_table table = table_of(s->term[i].family);
+        snprintf(s->name + used, size - used, "%s%s", i ? "+" : "", table.name);
+        append_pairs(&table, &s->term[i].values, s->name, size);
+        used = strlen(s->name);
+    }
+    if (enclosed && used < size) snprintf(s->name + used, size - used, ")");
+    if (enclosed) append_pairs(&sum_table, &s->sum, s->name, size);
+    LOPT_CHECK(strlen(s->name) + 1 < size, LOPT_ERR_ARGUMENT, "the task's name is longer than %d characters", TASK_NAME_MAX - 2);
     return LOPT_OK;
+}
+
+lopt_status task_spec_parse(const char *spec, task_spec *out) {
+    char text[TASK_NAME_MAX], *terms = text, *pairs = NULL;
+    LOPT_CHECK(strlen(spec) < sizeof text, LOPT_ERR_ARGUMENT, "the task spec is longer than %d characters", TASK_NAME_MAX - 1);
+    strcpy(text, spec);
+    memset(out, 0, sizeof *out);
+    if (text[0] == '(') {
+        char *end = strchr(text, ')');
+        LOPT_CHECK(end != NULL && (end[1] == 0 || end[1] == ':'), LOPT_ERR_ARGUMENT,
+                   "task \"%.64s\": a sum in parentheses is written (term+term):key=value", spec);
+        if (end[1] == ':') pairs = end + 2;
+        *end = 0;
+        terms = text + 1;
+    }
+    LOPT_TRY(parse_terms(terms, out));
+    LOPT_TRY(parse_pairs(&sum_table, pairs, &out->sum));
+    return make_name(out);
 }

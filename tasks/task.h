@@ -11,10 +11,19 @@
 
 #include "lopt/lopt.h"
 
+/* Random rescaling that is drawn with an instance: factors log-uniform from 1/spread to spread, one for the whole model, one per tensor,
+ * one per parameter. 1: none. */
+typedef struct task_spread {
+    double model, tensor, parameter;
+} task_spread;
+
+/* As lopt_task_create, with rescaling beyond what the spec says. augmentation NULL: none. */
+lopt_status task_create(const char *spec, uint64_t seed, const task_spread *augmentation, lopt_task **out);
+
 /* Each function below returns LOPT_OK or LOPT_ERR_TASK (callbacks only). Non-finite values are not errors. */
 
 const char *task_name(const lopt_task *t);   /* the instance: its spec in canonical form, e.g. "quadratic:n=20,noise=0.5" */
-const char *task_family_name(const lopt_task *t); /* "quadratic"; "user" for callbacks */
+const char *task_family_name(const lopt_task *t); /* "quadratic"; "sum" of several; "user" for callbacks */
 size_t task_num_tensors(const lopt_task *t);
 const size_t *task_counts(const lopt_task *t); /* [num_tensors] */
 size_t task_total(const lopt_task *t);         /* sum of counts */

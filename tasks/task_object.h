@@ -1,43 +1,56 @@
-/* The task object: an instance of a family with its transforms, or a user's callbacks. */
+/* The task object: a sum of terms, each an instance of a family, under transforms; or a user's callbacks. */
 #ifndef LOPT_TASKS_TASK_OBJECT_H
 #define LOPT_TASKS_TASK_OBJECT_H
 
 #include <pthread.h>
 
-#include "tasks/family.h"
+#include "tasks/spec.h"
 #include "tasks/task.h"
 
-enum { TASK_NAME_MAX = 320 };
-
-/* What is wrapped around the family's functions: f(x / s) with s per tensor, and gradient noise. */
+/* What is done to a loss, and to its gradient after all differentiation. Rescaled parameters stand in lopt_task.inverse_scale. */
 typedef struct task_transform {
-    float noise;
-    int scaled;                        /* 0: all scales are 1 */
-    float scale[TASK_TENSORS_MAX];     /* s of each tensor */
+    int log;             /* 1: log(f + 1e-6) - log 1e-6 */
+    float sparse, noise; /* probability that an entry is zeroed; standard deviation */
 } task_transform;
+
+typedef struct task_term {
+    const task_family *family;
+    task_instance instance;
+    task_transform transform;
+    size_t first; /* its first parameter in the task's vector */
+} task_term;
 
 struct lopt_task {
     char name[TASK_NAME_MAX];
-    const task_family *family; /* NULL: a user's task */
-    task_instance instance;
-    task_transform transform;
+    size_t num_tensors, *counts, total; /* of all terms, one after the other */
+    size_t num_terms;                   /* 0: a user's task */
+    task_term *term;
+    task_transform transform; /* of the sum */
+    float *inverse_scale;     /* [total]: f(x * inverse_scale), start / inverse_scale; NULL: all are 1 */
+    size_t family_workspace;  /* floats: the largest that a term needs */
     /* user's task only */
     lopt_task_ops ops;
     void *self;
-    size_t *user_counts;
-    size_t user_total;
     pthread_mutex_t lock; /* `self` is entered by one thread at a time */
 };
 
-/* The family's functions under the transforms (tasks/transform.c). */
-void transform_make(lopt_task *t);
+/* Independent randomness for term i of a sum, which for the first is that of the task: a single term is a sum of one. */
+uint64_t term_seed(uint64_t seed, size_t term);
+
+/* ---- The objective at rescaled parameters z: terms and logarithms (tasks/objective.c). z, v, grad, out [total] ---- */
+double objective_loss_grad(const lopt_task *t, const task_draw *draw, const float *z, float *grad, float *workspace);
+/* out = H v; grad is scratch. */
+void objective_hvp(const lopt_task *t, const task_draw *draw, const float *z, const float *v, float *out, float *grad, float *workspace);
+
+/* ---- What is around it: rescaling, masks, noise (tasks/transform.c) ---- */
+lopt_status transform_make(lopt_task *t, const task_spec *spec, uint64_t seed, const task_spread *augmentation);
+size_t transform_workspace(const lopt_task *t);
 void transform_start(const lopt_task *t, uint64_t seed, float *params);
 double transform_loss_grad(const lopt_task *t, const task_draw *draw, const float *params, float *grad, float *workspace);
 void transform_hvp(const lopt_task *t, const task_draw *draw, const float *params, const float *v, float *out, float *workspace);
 double transform_accuracy(const lopt_task *t, const float *params, float *workspace);
-size_t transform_workspace(const lopt_task *t);
 
-/* A user's callbacks on flat vectors (tasks/user_task.c). */
+/* ---- The user's callbacks, likewise (tasks/user_task.c) ---- */
 lopt_status user_init(const lopt_task *t, uint64_t seed, float *params);
 lopt_status user_loss_grad(const lopt_task *t, uint64_t seed, uint64_t step, const float *params, double *loss, float *grad);
 lopt_status user_full_loss_grad(const lopt_task *t, const float *params, double *loss, float *grad, float *workspace);

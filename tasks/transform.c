@@ -1,81 +1,148 @@
-/* Transforms around a family's functions: data, not code. With z = x / s:
- * f(x / s), gradient grad_z / s, J'v = H_z (v / s) / s; noise is added last and has no Jacobian. */
+/* Around the objective F of objective.c: rescaled parameters, F(x / s) with gradient grad_z / s and H_z (v / s) / s; then, on what has been
+ * differentiated, masks and noise. J'v of a masked gradient M g is H M v; noise has no Jacobian. */
 #include <math.h>
 #include <string.h>
 
+#include "base/memory.h"
+#include "base/status.h"
 #include "kernels/cell/philox.h"
 #include "tasks/task_object.h"
 
-static const double *transform_values(const lopt_task *t) {
-    return t->instance.values.number + t->family->info.num_keys - TRANSFORM_KEYS;
+enum { SPREAD_MODEL, SPREAD_TENSOR, SPREAD_PARAMETER };
+/* "Terms" beyond the real ones, for the randomness of what is around the sum. */
+enum { SEED_OF_SUM = TASK_TERMS_MAX, SEED_OF_AUGMENTATION };
+
+/* ---- Rescaling ---- */
+
+static double spread_factor(double spread, uint64_t seed, uint32_t what, size_t index) {
+    return spread > 1.0 ? exp(log(spread) * (2.0 * (double)random_uniform(seed, RANDOM_TASK_SPREAD, what, index, 0) - 1.0)) : 1.0;
 }
 
-void transform_make(lopt_task *t) {
-    const double *v = transform_values(t);
-    const double spread = log(v[TRANSFORM_SPREAD]);
-    t->transform.noise = (float)v[TRANSFORM_NOISE];
-    t->transform.scaled = v[TRANSFORM_SCALE] != 1.0 || spread > 0.0;
-    for (size_t i = 0; i < t->instance.num_tensors; i++) {
-        double u = (double)random_uniform(t->instance.seed, RANDOM_TASK_DATA, UINT32_MAX, i, 0);
-        t->transform.scale[i] = (float)(v[TRANSFORM_SCALE] * exp(spread * (2.0 * u - 1.0)));
+/* Divides inverse [sum of counts] by scale and by drawn factors. */
+static void rescale(double scale, const task_spread *s, uint64_t seed, size_t num_tensors, const size_t *counts, float *inverse) {
+    const double model = scale * spread_factor(s->model, seed, SPREAD_MODEL, 0);
+    size_t index = 0;
+    for (size_t i = 0; i < num_tensors; i++) {
+        const double tensor = model * spread_factor(s->tensor, seed, SPREAD_TENSOR, i);
+        for (size_t j = 0; j < counts[i]; j++, index++)
+            inverse[index] = (float)((double)inverse[index] / (tensor * spread_factor(s->parameter, seed, SPREAD_PARAMETER, index)));
     }
 }
 
-/* to = from * scale or from / scale, tensor by tensor. to may be from. */
-static void multiply(const lopt_task *t, const float *from, float *to) {
-    for (size_t i = 0; i < t->instance.num_tensors; i++)
-        for (size_t n = t->instance.counts[i]; n > 0; n--) *to++ = *from++ * t->transform.scale[i];
-}
-static void divide(const lopt_task *t, const float *from, float *to) {
-    for (size_t i = 0; i < t->instance.num_tensors; i++)
-        for (size_t n = t->instance.counts[i]; n > 0; n--) *to++ = *from++ / t->transform.scale[i];
+static const double *transform_values(const task_spec *spec, size_t term) {
+    return spec->term[term].values.number + spec->term[term].family->info.num_keys - TRANSFORM_KEYS;
 }
 
-/* The workspace starts with z and, for Hessian-vector products, v / s; each rounded up to whole vectors. */
-static size_t padded_total(const lopt_task *t) { return (t->instance.total + 15) / 16 * 16; }
-size_t transform_workspace(const lopt_task *t) { return 3 * padded_total(t) + t->instance.workspace_floats; }
+static task_spread spread_of(const double *v) {
+    return (task_spread){v[TRANSFORM_MODEL_SPREAD], v[TRANSFORM_TENSOR_SPREAD], v[TRANSFORM_PARAMETER_SPREAD]};
+}
+static int is_spread(const task_spread *s) { return s->model > 1.0 || s->tensor > 1.0 || s->parameter > 1.0; }
+static int is_rescaled(const double *v) {
+    const task_spread s = spread_of(v);
+    return v[TRANSFORM_SCALE] != 1.0 || is_spread(&s);
+}
+
+static task_transform transform_of(const double *v) {
+    return (task_transform){v[TRANSFORM_LOG] != 0.0, (float)v[TRANSFORM_SPARSE], (float)v[TRANSFORM_NOISE]};
+}
+
+lopt_status transform_make(lopt_task *t, const task_spec *spec, uint64_t seed, const task_spread *augmentation) {
+    const double *sum = spec->sum.number;
+    int any = is_rescaled(sum) || (augmentation && is_spread(augmentation));
+    t->transform = transform_of(sum);
+    for (size_t i = 0; i < t->num_terms; i++) {
+        t->term[i].transform = transform_of(transform_values(spec, i));
+        any |= is_rescaled(transform_values(spec, i));
+    }
+    if (!any) return LOPT_OK;
+    LOPT_TRY(memory_floats(t->total, t->name, &t->inverse_scale));
+    for (size_t i = 0; i < t->total; i++) t->inverse_scale[i] = 1.0f;
+    for (size_t i = 0; i < t->num_terms; i++) {
+        const double *v = transform_values(spec, i);
+        const task_spread own = spread_of(v);
+        const task_instance *instance = &t->term[i].instance;
+        rescale(v[TRANSFORM_SCALE], &own, term_seed(seed, i), instance->num_tensors, instance->counts, t->inverse_scale + t->term[i].first);
+    }
+    const task_spread of_sum = spread_of(sum);
+    rescale(sum[TRANSFORM_SCALE], &of_sum, term_seed(seed, SEED_OF_SUM), t->num_tensors, t->counts, t->inverse_scale);
+    if (augmentation) rescale(1.0, augmentation, term_seed(seed, SEED_OF_AUGMENTATION), t->num_tensors, t->counts, t->inverse_scale);
+    return LOPT_OK;
+}
+
+/* to = from / s; from itself without rescaling. */
+static const float *rescaled(const lopt_task *t, const float *from, float *to) {
+    if (t->inverse_scale == NULL) return from;
+    for (size_t i = 0; i < t->total; i++) to[i] = from[i] * t->inverse_scale[i];
+    return to;
+}
 
 void transform_start(const lopt_task *t, uint64_t seed, float *params) {
-    t->family->start(&t->instance, seed, params);
-    if (t->transform.scaled) multiply(t, params, params);
+    for (size_t i = 0; i < t->num_terms; i++)
+        t->term[i].family->start(&t->term[i].instance, term_seed(seed, i), params + t->term[i].first);
+    for (size_t i = 0; t->inverse_scale && i < t->total; i++) params[i] /= t->inverse_scale[i];
 }
 
-static void add_noise(const lopt_task *t, const task_draw *draw, float *grad, float *noise) {
-    const size_t n = t->instance.total;
-    random_normals(draw->seed, RANDOM_TASK_NOISE, (uint32_t)draw->step, (uint32_t)(draw->step >> 32), n, noise);
-    for (size_t i = 0; i < n; i++) grad[i] += t->transform.noise * noise[i];
+/* ---- Masks and noise ---- */
+
+static void mask(float sparse, uint64_t seed, uint64_t step, size_t n, float *x) {
+    for (size_t i = 0; i < n; i += 4) {
+        const random4 r = random_bits(seed, RANDOM_TASK_MASK, (uint32_t)step, i / 4, (uint32_t)(step >> 32));
+        for (size_t j = 0; j < 4 && i + j < n; j++)
+            if (random_to_uniform(r.u[j]) < sparse) x[i + j] = 0.0f;
+    }
 }
+
+static void add_noise(float deviation, uint64_t seed, uint64_t step, size_t n, float *grad, float *noise) {
+    random_normals(seed, RANDOM_TASK_NOISE, (uint32_t)step, (uint32_t)(step >> 32), n, noise);
+    for (size_t i = 0; i < n; i++) grad[i] += deviation * noise[i];
+}
+
+/* The masks of all levels on x [total]. */
+static void mask_all(const lopt_task *t, const task_draw *draw, float *x) {
+    for (size_t i = 0; i < t->num_terms; i++) {
+        const task_term *term = &t->term[i];
+        if (term->transform.sparse > 0.0f)
+            mask(term->transform.sparse, term_seed(draw->seed, i), draw->step, term->instance.total, x + term->first);
+    }
+    if (t->transform.sparse > 0.0f) mask(t->transform.sparse, term_seed(draw->seed, SEED_OF_SUM), draw->step, t->total, x);
+}
+
+static void add_all_noise(const lopt_task *t, const task_draw *draw, float *grad, float *noise) {
+    for (size_t i = 0; i < t->num_terms; i++) {
+        const task_term *term = &t->term[i];
+        if (term->transform.noise > 0.0f)
+            add_noise(term->transform.noise, term_seed(draw->seed, i), draw->step, term->instance.total, grad + term->first, noise);
+    }
+    if (t->transform.noise > 0.0f) add_noise(t->transform.noise, term_seed(draw->seed, SEED_OF_SUM), draw->step, t->total, grad, noise);
+}
+
+/* ---- All together ---- */
+
+/* The workspace: z, v / s, and a gradient or noise, each rounded up to whole vectors; then what families need. */
+static size_t padded_total(const lopt_task *t) { return (t->total + 15) / 16 * 16; }
+size_t transform_workspace(const lopt_task *t) { return 3 * padded_total(t) + t->family_workspace; }
 
 double transform_loss_grad(const lopt_task *t, const task_draw *draw, const float *params, float *grad, float *workspace) {
-    float *z = workspace, *noise = z + padded_total(t), *rest = noise + 2 * padded_total(t);
-    const float *at = params;
-    if (t->transform.scaled) {
-        divide(t, params, z);
-        at = z;
+    float *noise = workspace + padded_total(t), *rest = workspace + 3 * padded_total(t);
+    double loss = objective_loss_grad(t, draw, rescaled(t, params, workspace), grad, rest);
+    if (grad == NULL) return loss;
+    rescaled(t, grad, grad);
+    if (draw) {
+        mask_all(t, draw, grad);
+        add_all_noise(t, draw, grad, noise);
     }
-    double loss = t->family->loss_grad(&t->instance, draw, at, grad, rest);
-    if (t->transform.scaled && grad) divide(t, grad, grad);
-    if (draw && grad && t->transform.noise > 0.0f) add_noise(t, draw, grad, noise);
     return loss;
 }
 
 void transform_hvp(const lopt_task *t, const task_draw *draw, const float *params, const float *v, float *out, float *workspace) {
-    float *z = workspace, *scaled_v = z + padded_total(t), *rest = scaled_v + 2 * padded_total(t);
-    if (!t->transform.scaled) {
-        t->family->hvp(&t->instance, draw, params, v, out, rest);
-        return;
-    }
-    divide(t, params, z);
-    divide(t, v, scaled_v);
-    t->family->hvp(&t->instance, draw, z, scaled_v, out, rest);
-    divide(t, out, out);
+    float *direction = workspace + padded_total(t), *grad = direction + padded_total(t), *rest = grad + padded_total(t);
+    memcpy(direction, v, t->total * sizeof(float));
+    mask_all(t, draw, direction);
+    rescaled(t, direction, direction);
+    objective_hvp(t, draw, rescaled(t, params, workspace), direction, out, grad, rest);
+    rescaled(t, out, out);
 }
 
 double transform_accuracy(const lopt_task *t, const float *params, float *workspace) {
-    const float *at = params;
-    if (t->transform.scaled) {
-        divide(t, params, workspace);
-        at = workspace;
-    }
-    return t->family->accuracy(&t->instance, at, workspace + 3 * padded_total(t));
+    return t->term[0].family->accuracy(&t->term[0].instance, rescaled(t, params, workspace), workspace + 3 * padded_total(t));
 }

@@ -11,7 +11,7 @@
 static float **spread(const lopt_task *t, const float *flat, float **pointers) {
     for (size_t i = 0; flat && i < t->ops.num_tensors; i++) {
         pointers[i] = (float *)flat;
-        flat += t->user_counts[i];
+        flat += t->counts[i];
     }
     return flat ? pointers : NULL;
 }
@@ -80,7 +80,6 @@ lopt_status user_hvp(const lopt_task *t, uint64_t seed, uint64_t step, const flo
 void user_free(lopt_task *t) {
     if (t->ops.destroy) t->ops.destroy(t->self);
     pthread_mutex_destroy(&t->lock);
-    free(t->user_counts);
 }
 
 static lopt_status check_ops(const lopt_task_ops *ops) {
@@ -113,9 +112,10 @@ lopt_status lopt_task_from_ops(const lopt_task_ops *ops, void *self, lopt_task *
     }
     snprintf(t->name, sizeof t->name, "%s", ops->name ? ops->name : "user");
     t->ops = *ops;
-    t->ops.counts = t->user_counts = memcpy(counts, ops->counts, ops->num_tensors * sizeof(size_t));
+    t->ops.counts = t->counts = memcpy(counts, ops->counts, ops->num_tensors * sizeof(size_t));
     t->ops.name = t->name;
-    t->user_total = total;
+    t->total = total;
+    t->num_tensors = ops->num_tensors;
     t->self = self;
     *out = t;
     return LOPT_OK;

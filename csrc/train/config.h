@@ -24,6 +24,7 @@ typedef struct train_config {
     char *weights_options, *weights_from;
     int estimator, second_derivatives;
     config_list tasks;
+    double rescale_share, rescale_model, rescale_tensor, rescale_parameter;
     int horizon;
     double horizon_windows_mean;
     int64_t horizon_windows_max, horizon_min, horizon_max;

@@ -21,6 +21,12 @@
       "true: through the tasks' Hessians; false: task gradients count as constants (attention weights then get no gradient)")      \
     X(CONFIG_LIST, "list", tasks, 0, "tasks", "corpus", 0, 0, NULL,                                                                 \
       "task specs that particles draw from, evenly; \"family:*\" is all default instances of a family, \"corpus\" those of all")    \
+    X(CONFIG_FLOAT, "float", rescale_share, 0, "rescale.share", "0", 0, 1, NULL,                                                     \
+      "share of the runs whose task has its parameters rescaled, f(x / s), by factors that are drawn with the instance")            \
+    X(CONFIG_FLOAT, "float", rescale_model, 0, "rescale.model", "1000", 1, 1e4, NULL,                                                \
+      "one factor for all parameters, log-uniform from 1/this to this; 1: none")                                                    \
+    X(CONFIG_FLOAT, "float", rescale_tensor, 0, "rescale.tensor", "1", 1, 1e4, NULL, "one for each tensor, likewise")                \
+    X(CONFIG_FLOAT, "float", rescale_parameter, 0, "rescale.parameter", "1", 1, 1e4, NULL, "one for each parameter, likewise")       \
     X(CONFIG_CHOICE, "choice", horizon, 0, "horizon.kind", "windows", 0, 0, "windows|log_uniform",                                  \
       "length of a run: 1 + Exponential(windows_mean) windows, or a log-uniform number of steps")                                   \
     X(CONFIG_FLOAT, "float", horizon_windows_mean, 0, "horizon.windows_mean", "40", 0, 1e6, NULL, "windows: mean of the exponential") \

@@ -5,9 +5,7 @@
 
 #include "base/memory.h"
 #include "base/status.h"
-#include "tasks/family.h"
-
-enum { SPEC_NAME_MAX = 320 };
+#include "tasks/spec.h"
 
 /* Is the item one that stands for this family's default instances? */
 static int stands_for(const char *item, const lopt_family_info *f) {
@@ -17,12 +15,12 @@ static int stands_for(const char *item, const lopt_family_info *f) {
 }
 
 static lopt_status add(corpus *c, const char *spec) {
-    const task_family *family = NULL;
-    task_values values;
-    char name[SPEC_NAME_MAX];
-    LOPT_TRY(task_spec_parse(spec, &family, &values, name, sizeof name));
-    LOPT_CHECK(!family->info.held_out, LOPT_ERR_CONFIG, "task %s is held out: it judges optimizers and may not train them", name);
-    LOPT_TRY(memory_text(name, &c->spec[c->count]));
+    task_spec parsed;
+    LOPT_TRY(task_spec_parse(spec, &parsed));
+    for (size_t i = 0; i < parsed.num_terms; i++)
+        LOPT_CHECK(!parsed.term[i].family->info.held_out, LOPT_ERR_CONFIG,
+                   "task %s is held out: it judges optimizers and may not train them", parsed.name);
+    LOPT_TRY(memory_text(parsed.name, &c->spec[c->count]));
     c->count++;
     return LOPT_OK;
 }

@@ -49,7 +49,9 @@ lopt_status particle_prepare(const train_config *c, const corpus *tasks, const w
     particle_free(p);
     p->spec = random_to_below(random_bits((uint64_t)c->seed, RANDOM_TRAIN_TASK, number, p->restart, 0).u[0], (uint32_t)tasks->count);
     p->left = horizon(c, number, p->restart);
-    LOPT_TRY(lopt_task_create(tasks->spec[p->spec], seed_of(c, p, 0), &p->task));
+    const task_spread spread = {c->rescale_model, c->rescale_tensor, c->rescale_parameter};
+    const int rescaled = (double)random_uniform((uint64_t)c->seed, RANDOM_TRAIN_AUGMENT, number, p->restart, 0) < c->rescale_share;
+    LOPT_TRY(task_create(tasks->spec[p->spec], seed_of(c, p, 0), rescaled ? &spread : NULL, &p->task));
     return unroll_run_create(layout, p->task, &p->run);
 }
 

@@ -21,7 +21,10 @@ typedef enum random_purpose {
     RANDOM_TRAIN_SEED,       /* seeds of instances and runs: (particle, restart, which) */
     RANDOM_TASK_MASK,        /* which gradient entries are zeroed: (step, element) */
     RANDOM_EVAL_SEED,        /* seeds of evaluation runs: (task, seed index) */
-    RANDOM_RESAMPLE          /* bootstrap resamples: (resample, element) */
+    RANDOM_RESAMPLE,         /* bootstrap resamples: (resample, element) */
+    RANDOM_TASK_TERM,        /* seeds of a sum's terms: (term) */
+    RANDOM_TASK_SPREAD,      /* rescaling factors: (of the model, a tensor, a parameter; its index) */
+    RANDOM_TRAIN_AUGMENT     /* whether a particle's task is rescaled: (particle, restart) */
 } random_purpose;
 
 typedef struct random4 {

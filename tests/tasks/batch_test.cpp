@@ -97,7 +97,7 @@ TEST(Scale, RescalesParametersAndStart) {
 TEST(ScaleSpread, DrawsAFactorPerTensorWithinItsBounds) {
     double least = INFINITY, most = 0;
     for (uint64_t seed = 0; seed < 100; seed++) {
-        Corpus plain("mlp:inputs=3,hidden=2,batch=10", seed), spread("mlp:inputs=3,hidden=2,batch=10,scale_spread=5", seed);
+        Corpus plain("mlp:inputs=3,hidden=2,batch=10", seed), spread("mlp:inputs=3,hidden=2,batch=10,tensor_spread=5", seed);
         const std::vector<float> x = plain.start(3), z = spread.start(3);
         size_t at = 0;
         for (size_t i = 0; i < task_num_tensors(plain.task.p); at += task_counts(plain.task.p)[i++]) {

@@ -112,7 +112,7 @@ TEST(Bowl, IsAStretchedAndTurnedSquare) {
 
 TEST(Quadratic, IsThatOfItsData) {
     Corpus c("quadratic:n=7", 4);
-    const float *w = c.task.p->instance.data, *y = w + 49;
+    const float *w = c.task.p->term[0].instance.data, *y = w + 49;
     for (uint64_t seed = 0; seed < 10; seed++) {
         const std::vector<float> x = c.start(seed);
         double loss = 0, r[7];
@@ -131,7 +131,7 @@ TEST(Quadratic, IsThatOfItsData) {
     }
     Corpus big("quadratic:n=100", 4); // N(0, 1)
     double square = 0;
-    for (size_t i = 0; i < 10100; i++) square += sq(big.task.p->instance.data[i]) / 10100;
+    for (size_t i = 0; i < 10100; i++) square += sq(big.task.p->term[0].instance.data[i]) / 10100;
     EXPECT_NEAR(square, 1, 0.05);
 }
 
@@ -181,7 +181,7 @@ void expect_network(Corpus &c, const std::vector<size_t> &size, bool relu, doubl
 
 // The rows that a synthetic classifier drew: inputs [features][1000], then labels.
 void rows_of(const Corpus &c, size_t features, std::vector<std::vector<float>> *rows, std::vector<int> *labels) {
-    const float *data = c.task.p->instance.data;
+    const float *data = c.task.p->term[0].instance.data;
     for (size_t r = 0; r < 1000; r++) {
         rows->emplace_back();
         for (size_t j = 0; j < features; j++) rows->back().push_back(data[j * 1000 + r]);

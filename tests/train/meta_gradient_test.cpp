@@ -98,7 +98,7 @@ INSTANTIATE_TEST_SUITE_P(
                       Difference{"booth", nullptr, 8}, Difference{"beale", "attention=0", 4}, Difference{"log_sum_exp", nullptr, 8},
                       Difference{"softmax_regression:features=10,sep=2,batch=100", nullptr, 8},
                       Difference{"mlp:inputs=8,hidden=8x5,batch=10", "attention=0", 8},
-                      Difference{"mlp:inputs=7,hidden=8x5,batch=16,scale_spread=3", nullptr, 6}));
+                      Difference{"mlp:inputs=7,hidden=8x5,batch=16,tensor_spread=3", nullptr, 6}));
 
 TEST(MetaGradient, RefusesBadInput) {
     Weights w;
