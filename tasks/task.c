@@ -68,6 +68,22 @@ cleanup:
     return status;
 }
 
+lopt_status lopt_task_shape(const char *text, size_t *num_tensors, size_t *counts, size_t room) {
+    task_spec spec;
+    size_t n = 0;
+    LOPT_CHECK(text != NULL && num_tensors != NULL && (counts != NULL || room == 0), LOPT_ERR_ARGUMENT,
+               "lopt_task_shape: spec, num_tensors and counts must not be NULL");
+    LOPT_TRY(task_spec_parse(text, &spec));
+    for (size_t i = 0; i < spec.num_terms; i++) {
+        task_instance instance = {.values = spec.term[i].values};
+        spec.term[i].family->plan(&instance);
+        for (size_t k = 0; k < instance.num_tensors; k++, n++)
+            if (n < room) counts[n] = instance.counts[k];
+    }
+    *num_tensors = n;
+    return LOPT_OK;
+}
+
 lopt_status lopt_task_create(const char *spec, uint64_t seed, lopt_task **out) {
     LOPT_CHECK(spec != NULL && out != NULL, LOPT_ERR_ARGUMENT, "lopt_task_create: spec and out must not be NULL");
     return task_create(spec, seed, NULL, out);

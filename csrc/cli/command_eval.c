@@ -9,7 +9,7 @@
 #include "lopt/meta.h"
 #include "signals.h"
 
-enum { KEY_WEIGHTS = 'w', KEY_UNTRAINED = 'u', KEY_SUITE = 't', KEY_STEPS = 'n', KEY_SEEDS = 'k', KEY_SEED = 's', KEY_OUT = 'o', KEY_CACHE = 'c' };
+enum { KEY_WEIGHTS = 'w', KEY_UNTRAINED = 'u', KEY_SUITE = 't', KEY_STEPS = 'n', KEY_SEEDS = 'k', KEY_SEED = 's', KEY_OUT = 'o', KEY_CACHE = 'c', KEY_HORIZONS = 'z' };
 enum { LABEL_MAX = 64 };
 
 static const struct argp_option options[] = {
@@ -17,6 +17,7 @@ static const struct argp_option options[] = {
     {"untrained", KEY_UNTRAINED, NULL, 0, "Judge fresh weights too: what the first weights' sizes are worth without training", 0},
     {"suite", KEY_SUITE, "NAME", 0, "quick (default), corpus, heldout, digits, or task specs separated by ';'", 0},
     {"steps", KEY_STEPS, "N", 0, "Steps of each run (default 1000)", 0},
+    {"horizons", KEY_HORIZONS, "N,...", 0, "Judge at these multiples of the steps, each with its own sweeps and report (default 1; 1,10 shows what lasts)", 0},
     {"seeds", KEY_SEEDS, "N", 0, "Runs of each optimizer on each task (default 3)", 0},
     {"seed", KEY_SEED, "N", 0, "What starts and batches are drawn from (default 0)", 0},
     {"out", KEY_OUT, "DIR", 0, "Where report.html, results.json, results.csv and summary.svg go (default: eval)", 0},
@@ -33,6 +34,7 @@ static const cli_syntax syntax = {
     "Examples:\n"
     "  lopt eval runs/first/weights.safetensors --untrained --out runs/first/eval\n"
     "  lopt eval --weights old=a.safetensors --weights new=b.safetensors --suite digits --seeds 5\n"
+    "  lopt eval w.safetensors --suite heldout --steps 2000 --seeds 5 --horizons 1,10\n"
     "  lopt eval w.safetensors --suite 'rosenbrock;mlp:inputs=8,hidden=16x16,batch=32' --steps 10000\n"};
 
 typedef struct eval_job {
@@ -65,6 +67,7 @@ static int take(void *self, int key, const char *value) {
     case KEY_UNTRAINED: job->untrained = 1; return 0;
     case KEY_SUITE: job->options.suite = value; return 0;
     case KEY_OUT: job->options.out_dir = value; return 0;
+    case KEY_HORIZONS: job->options.horizons = value; return 0;
     case KEY_CACHE: job->options.cache_dir = value; return 0;
     case KEY_SEED: return cli_whole_number("--seed", value, 0, UINT64_MAX, &job->options.seed);
     case KEY_STEPS:

@@ -17,7 +17,8 @@ static const struct argp_option options[] = {
 static const cli_syntax syntax = {"lopt tasks", options, "[FAMILY]",
                                   "List the task families, or show one: its formula, its keys with their bounds, its default instances.\v"
                                   "A task is written as a spec, family:key=value,key=value; keys that are left out keep their defaults; a "
-                                  "list is written with x between its elements.\n\n"
+                                  "list is written with x between its elements. Tasks are added with +, and (task+task):key=value "
+                                  "transforms a sum.\n\n"
                                   "Examples:\n"
                                   "  lopt tasks\n"
                                   "  lopt tasks mlp\n"
@@ -44,6 +45,28 @@ static void print_list(void) {
     printf("\nlopt tasks FAMILY shows formula, keys and default instances.\n");
 }
 
+enum { TENSORS_SHOWN = 512 }; /* more than any spec has */
+
+/* "7 tensors, 136 parameters: 64 8 40 5 10 2 ..." */
+static void print_instance(const char *spec) {
+    size_t counts[TENSORS_SHOWN], n = 0, total = 0;
+    if (lopt_task_shape(spec, &n, counts, TENSORS_SHOWN) != LOPT_OK) return;
+    for (size_t i = 0; i < n && i < TENSORS_SHOWN; i++) total += counts[i];
+    printf("  %s\n      %zu parameter%s in %zu tensor%s:", spec, total, total == 1 ? "" : "s", n, n == 1 ? "" : "s");
+    for (size_t i = 0; i < n && i < TENSORS_SHOWN; i++) printf(" %zu", counts[i]);
+    printf("\n");
+}
+
+static json_t *instance_json(const char *spec) {
+    size_t counts[TENSORS_SHOWN], n = 0;
+    json_t *tensors = json_array();
+    int bad = lopt_task_shape(spec, &n, counts, TENSORS_SHOWN) != LOPT_OK;
+    for (size_t i = 0; i < n && i < TENSORS_SHOWN; i++) bad |= json_array_append_new(tensors, json_integer((json_int_t)counts[i])) != 0;
+    if (!bad) return json_pack("{s:s, s:o}", "spec", spec, "tensors", tensors);
+    json_decref(tensors);
+    return NULL;
+}
+
 static void print_family(const lopt_family_info *f) {
     printf("%s: %s\n\n  f = %s\n", f->name, f->summary, f->formula);
     if (f->held_out) printf("  Held out: judges learned optimizers, and may not train them.\n");
@@ -55,7 +78,7 @@ static void print_family(const lopt_family_info *f) {
                k->is_list ? "s" : "", k->min, k->max, k->default_text);
     }
     if (f->num_instances) printf("\nDefault instances:\n");
-    for (size_t i = 0; i < f->num_instances; i++) printf("  %s\n", f->instances[i]);
+    for (size_t i = 0; i < f->num_instances; i++) print_instance(f->instances[i]);
 }
 
 static json_t *family_json(const lopt_family_info *f) {
@@ -65,7 +88,7 @@ static json_t *family_json(const lopt_family_info *f) {
         json_array_append_new(keys, json_pack("{s:s, s:s, s:s, s:f, s:f, s:b, s:b}", "name", k->name, "help", k->help, "default",
                                               k->default_text, "min", k->min, "max", k->max, "integer", k->is_integer, "list", k->is_list));
     }
-    for (size_t i = 0; i < f->num_instances; i++) json_array_append_new(instances, json_string(f->instances[i]));
+    for (size_t i = 0; i < f->num_instances; i++) json_array_append_new(instances, instance_json(f->instances[i]));
     return json_pack("{s:s, s:s, s:s, s:b, s:b, s:o, s:o}", "name", f->name, "summary", f->summary, "formula", f->formula, "held_out",
                      f->held_out, "has_accuracy", f->has_accuracy, "keys", keys, "instances", instances);
 }

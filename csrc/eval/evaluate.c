@@ -1,6 +1,5 @@
 /* lopt_evaluate: from options to results, and their files. */
 #include <jansson.h>
-#include <locale.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,11 +7,11 @@
 #include "base/memory.h"
 #include "base/status.h"
 #include "csrc/bench/clock.h"
-#include "csrc/io/files.h"
 #include "csrc/eval/outputs.h"
 #include "csrc/eval/suite.h"
 #include "csrc/eval/sweep_cache.h"
 #include "csrc/eval/text_buffer.h"
+#include "csrc/io/files.h"
 
 /* ---- Options ---- */
 
@@ -153,42 +152,7 @@ static lopt_status run_all(const lopt_eval_options *o, const char *cache_dir, ev
     return eval_stop_asked(&c->stop) ? LOPT_OK : run_learned(o, r, c);
 }
 
-/* ---- Files ---- */
-
-static lopt_status write_output(const char *dir, const char *name, lopt_status (*make)(const eval_results *r, char **out),
-                                const eval_results *r) {
-    lopt_status status = LOPT_OK;
-    char *text = NULL, *path = NULL;
-    text_buffer b = TEXT_BUFFER_INIT;
-    text_add(&b, "%s/%s", dir, name);
-    LOPT_TRY_CLEANUP(text_take(&b, &path));
-    LOPT_TRY_CLEANUP(make(r, &text));
-    LOPT_TRY_CLEANUP(files_write_text(path, text));
-cleanup:
-    free(text);
-    free(path);
-    return status;
-}
-
-static lopt_status write_outputs(const char *dir, const eval_results *r, char **summary) {
-    LOPT_TRY(write_output(dir, "results.json", output_json, r));
-    LOPT_TRY(write_output(dir, "results.csv", output_csv, r));
-    LOPT_TRY(write_output(dir, "summary.svg", output_svg, r));
-    LOPT_TRY(write_output(dir, "report.html", output_html, r));
-    return output_summary(r, summary);
-}
-
-/* The same with a point as decimal sign, whatever language the program runs in. */
-static lopt_status write_outputs_plainly(const char *dir, const eval_results *r, char **summary) {
-    locale_t plain = newlocale(LC_ALL_MASK, "C", (locale_t)0);
-    LOPT_CHECK(plain != (locale_t)0, LOPT_ERR_MEMORY,
-               "no memory to write the report; free memory and start again (baselines are kept)");
-    locale_t before = uselocale(plain);
-    lopt_status status = write_outputs(dir, r, summary);
-    uselocale(before);
-    freelocale(plain);
-    return status;
-}
+/* ---- The whole ---- */
 
 static lopt_status stopped_summary(const eval_control *c, const char *cache_dir, char **out) {
     text_buffer b = TEXT_BUFFER_INIT;
@@ -197,8 +161,7 @@ static lopt_status stopped_summary(const eval_control *c, const char *cache_dir,
     return text_take(&b, out);
 }
 
-/* ---- The whole ---- */
-
+/* One horizon: o->steps. */
 static lopt_status evaluate(const lopt_eval_options *o, const char *cache_dir, eval_control *c, eval_results *r, char **summary) {
     LOPT_TRY(prepare(o, r));
     LOPT_TRY(files_make_directory(o->out_dir)); /* before the work: a folder that cannot be made is told at once */
@@ -208,31 +171,57 @@ static lopt_status evaluate(const lopt_eval_options *o, const char *cache_dir, e
     LOPT_TRY(run_all(o, cache_dir, r, c));
     if (eval_stop_asked(&c->stop)) return stopped_summary(c, cache_dir, summary);
     LOPT_TRY(eval_results_judge(r));
-    return write_outputs_plainly(o->out_dir, r, summary);
+    return outputs_write(o->out_dir, r, summary);
 }
 
-lopt_status lopt_evaluate(const lopt_eval_options *given, char **summary, int *stopped) {
+/* steps * factor into its own folder, and its table after those before. stopped out: 1 if it ended early. */
+static lopt_status evaluate_horizon(const lopt_eval_options *all, size_t factor, const char *cache_dir, text_buffer *summaries, int *stopped) {
     lopt_status status = LOPT_OK;
-    lopt_eval_options o = LOPT_EVAL_OPTIONS_INIT;
-    char *cache_dir = NULL, *text = NULL;
+    lopt_eval_options o = *all;
+    char *dir = NULL, *text = NULL;
     eval_results r;
     eval_control c;
     memset(&r, 0, sizeof r);
     memset(&c, 0, sizeof c);
     text_buffer b = TEXT_BUFFER_INIT;
-    LOPT_TRY_CLEANUP(read_options(given, &o));
     c.progress = o.progress;
     c.self = o.self;
     c.stop.flag = o.stop;
-    text_add(&b, o.cache_dir ? "%s" : "%s/cache", o.cache_dir ? o.cache_dir : o.out_dir);
-    LOPT_TRY_CLEANUP(text_take(&b, &cache_dir));
+    o.steps *= factor;
+    if (factor == 1) text_add(&b, "%s", all->out_dir);
+    else text_add(&b, "%s/%zux", all->out_dir, factor);
+    LOPT_TRY_CLEANUP(text_take(&b, &dir));
+    o.out_dir = dir;
     LOPT_TRY_CLEANUP(evaluate(&o, cache_dir, &c, &r, &text));
-    if (stopped) *stopped = eval_stop_asked(&c.stop);
-    if (summary) *summary = text, text = NULL;
+    *stopped = eval_stop_asked(&c.stop);
+    text_add(summaries, "%s%s", summaries->length > 0 ? "\n" : "", text);
 cleanup:
     free(text);
-    free(cache_dir);
+    free(dir);
     eval_results_release(&r);
+    return status;
+}
+
+lopt_status lopt_evaluate(const lopt_eval_options *given, char **summary, int *stopped) {
+    lopt_status status = LOPT_OK;
+    lopt_eval_options o = LOPT_EVAL_OPTIONS_INIT;
+    eval_horizons horizons;
+    char *cache_dir = NULL, *text = NULL;
+    int early = 0;
+    text_buffer b = TEXT_BUFFER_INIT, summaries = TEXT_BUFFER_INIT;
+    LOPT_TRY(read_options(given, &o));
+    LOPT_TRY(eval_horizons_read(o.horizons, o.steps, &horizons));
+    text_add(&b, o.cache_dir ? "%s" : "%s/cache", o.cache_dir ? o.cache_dir : o.out_dir);
+    LOPT_TRY_CLEANUP(text_take(&b, &cache_dir));
+    for (size_t i = 0; i < horizons.count && !early; i++)
+        LOPT_TRY_CLEANUP(evaluate_horizon(&o, horizons.factor[i], cache_dir, &summaries, &early));
+    LOPT_TRY_CLEANUP(text_take(&summaries, &text));
+    if (stopped) *stopped = early;
+    if (summary) *summary = text, text = NULL;
+cleanup:
+    text_release(&summaries);
+    free(text);
+    free(cache_dir);
     return status;
 }
 

@@ -1,8 +1,11 @@
 #include "csrc/eval/protocol.h"
 
+#include <ctype.h>
+#include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
 
+#include "base/status.h"
 #include "kernels/cell/philox.h"
 
 double eval_rate(size_t index) {
@@ -26,6 +29,25 @@ eval_grid eval_grid_make(size_t steps) {
 size_t eval_grid_step(eval_grid grid, size_t point) {
     size_t intervals = grid.count - 1;
     return (point * grid.steps + intervals / 2) / intervals;
+}
+
+lopt_status eval_horizons_read(const char *text, size_t steps, eval_horizons *out) {
+    eval_horizons h = {0, {0}};
+    for (const char *at = text ? text : "1";; at++) {
+        char *end = NULL;
+        const unsigned long long factor = isdigit((unsigned char)*at) ? strtoull(at, &end, 10) : 0;
+        LOPT_CHECK(factor >= 1 && factor <= EVAL_STEPS_MAX / steps && h.count < EVAL_HORIZONS_MAX, LOPT_ERR_ARGUMENT,
+                   "horizons \"%.40s\": they are multiples of the steps, as in 1,10; at most %d of them and %d steps", text ? text : "1",
+                   EVAL_HORIZONS_MAX, EVAL_STEPS_MAX);
+        for (size_t i = 0; i < h.count; i++)
+            LOPT_CHECK(h.factor[i] != factor, LOPT_ERR_ARGUMENT, "horizons \"%.40s\": %llu stands there twice", text, factor);
+        h.factor[h.count++] = (size_t)factor;
+        at = end;
+        if (*at == 0) break;
+        LOPT_CHECK(*at == ',', LOPT_ERR_ARGUMENT, "horizons \"%.40s\": numbers are separated by commas, as in 1,10", text);
+    }
+    *out = h;
+    return LOPT_OK;
 }
 
 eval_seeds eval_seeds_make(uint64_t seed, const char *task, size_t seed_index) {

@@ -30,6 +30,14 @@ typedef struct eval_grid {
 eval_grid eval_grid_make(size_t steps);
 size_t eval_grid_step(eval_grid grid, size_t point);
 
+/* Horizons: multiples of the steps, each judged by itself. */
+enum { EVAL_HORIZONS_MAX = 8 };
+typedef struct eval_horizons {
+    size_t count, factor[EVAL_HORIZONS_MAX];
+} eval_horizons;
+/* Reads "1,10"; NULL: 1 alone. Each must be a different whole number from 1 on, times steps at most EVAL_STEPS_MAX. */
+lopt_status eval_horizons_read(const char *text, size_t steps, eval_horizons *out);
+
 /* What seed index s means for a task: the same for every optimizer, so that all have the same data, starts and batches. */
 typedef struct eval_seeds {
     uint64_t instance, start, batch, optimizer;

@@ -31,6 +31,8 @@ typedef struct lopt_family_info {
 LOPT_API size_t lopt_family_count(void);
 /* Static memory; NULL beyond the last family. */
 LOPT_API const lopt_family_info *lopt_family_get(size_t index);
+/* Sizes of the tensors of the task that a spec names, without making its data. counts [room] out: the first `room` of *num_tensors. */
+LOPT_API lopt_status lopt_task_shape(const char *spec, size_t *num_tensors, size_t *counts, size_t room);
 /* num_tensors, counts: of the task, static until it is freed. */
 LOPT_API const char *lopt_task_name(const lopt_task *t);
 LOPT_API size_t lopt_task_num_tensors(const lopt_task *t);
@@ -114,10 +116,11 @@ typedef struct lopt_eval_options {
     lopt_eval_fn progress; /* NULL: none. Non-zero: stop with what is finished cached, LOPT_OK and *stopped = 1 */
     void *self;
     const volatile int *stop;
+    const char *horizons; /* "1" (NULL too), "1,10": multiples of steps, each judged by itself; that of 10 goes to out_dir/10x */
 } lopt_eval_options;
 
 #define LOPT_EVAL_OPTIONS_INIT \
-    { sizeof(lopt_eval_options), NULL, NULL, 0, NULL, 1000, 3, 0, NULL, NULL, NULL, NULL, NULL }
+    { sizeof(lopt_eval_options), NULL, NULL, 0, NULL, 1000, 3, 0, NULL, NULL, NULL, NULL, NULL, NULL }
 
 /* summary  out: the table for the terminal, malloc'ed text, released with lopt_string_free; may be NULL */
 LOPT_API lopt_status lopt_evaluate(const lopt_eval_options *o, char **summary, int *stopped);

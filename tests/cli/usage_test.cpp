@@ -38,6 +38,7 @@ TEST(Cli, WrongCommandLinesAreOneClearSentence) {
                            {{"eval", "--steps", "0", "--untrained"}, "--steps"},
                            {{"eval", "--steps", "ten", "--untrained"}, "--steps"},
                            {{"eval", "--seeds", "-1", "--untrained"}, "--seeds"},
+                           {{"eval", "--horizons", "1,1", "--untrained", "--out", "/nonexistent"}, "horizons"},
                            {{"eval", "/nonexistent.safetensors"}, "/nonexistent.safetensors"},
                            {{"bench"}, "step"},
                            {{"bench", "stepp"}, "did you mean step?"},
@@ -65,7 +66,7 @@ TEST(Cli, TasksListsAndExplains) {
     const Outcome list = lopt({"tasks"}), mlp = lopt({"tasks", "mlp"}), json = lopt({"tasks", "--json"});
     for (const char *family : {"quadratic", "rosenbrock", "mlp", "digits_softmax"}) EXPECT_TRUE(has(list.out, family));
     EXPECT_TRUE(has(list.out, "held out"));
-    for (const char *word : {"hidden", "batch", "noise", "mlp:inputs=8,hidden=32x64,batch=10", "default"}) EXPECT_TRUE(has(mlp.out, word)) << word;
+    for (const char *word : {"hidden", "batch", "noise", "mlp:inputs=8,hidden=32x64,batch=10", "in 6 tensors: 256 32 2048 64 128 2", "default"}) EXPECT_TRUE(has(mlp.out, word)) << word;
     EXPECT_EQ(json.out[0], '[');
     EXPECT_TRUE(has(json.out, "\"formula\""));
 }

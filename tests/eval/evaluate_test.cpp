@@ -120,6 +120,19 @@ TEST_F(Evaluate, WritesAllFilesAndTheyAreWellFormed) {
     EXPECT_NE(summary.find("rosenbrock"), std::string::npos);
 }
 
+TEST_F(Evaluate, HorizonsAreJudgedEachInItsOwnFolder) {
+    lopt_eval_options o = options(1);
+    o.steps = 10;
+    o.horizons = "1,3";
+    std::string both = evaluate(o);
+    EXPECT_NE(both.find("10 steps"), std::string::npos);
+    EXPECT_NE(both.find("30 steps"), std::string::npos);
+    Json once = parse(results()), thrice = parse(read_text(out_ + "/3x/results.json"));
+    EXPECT_EQ(number(once.get(), "steps"), 10);
+    EXPECT_EQ(number(thrice.get(), "steps"), 30);
+    EXPECT_EQ(xml_problem(read_text(out_ + "/3x/report.html")), "");
+}
+
 TEST_F(Evaluate, TableFitsAScreen) {
     std::stringstream lines(evaluate(options(2)));
     for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 100u) << line;
@@ -347,6 +360,15 @@ TEST_F(EvaluateRefuses, BadOptions) {
     refuse(&o, LOPT_ERR_ARGUMENT, "seeds");
     o = options(1), o.seeds = 1001;
     refuse(&o, LOPT_ERR_ARGUMENT, "seeds");
+    EXPECT_FALSE(std::filesystem::exists(out_));
+}
+
+TEST_F(EvaluateRefuses, BadHorizons) {
+    for (const char *text : {"", "0", "1,", "1,1", "1;2", "-1", "1.5", "x", "1,2,3,4,5,6,7,8,9", "99999999999999999999"}) {
+        lopt_eval_options o = options(1);
+        o.horizons = text;
+        refuse(&o, LOPT_ERR_ARGUMENT, "horizons");
+    }
     EXPECT_FALSE(std::filesystem::exists(out_));
 }
 

@@ -60,6 +60,26 @@ TEST(Spec, SurvivesNonsense) {
     }
 }
 
+TEST(Spec, ShapeIsThatOfTheTask) {
+    for (const char *spec : {"quadratic:n=2048", "mlp:inputs=5,hidden=8x8x8x8,batch=100", "rosenbrock+quadratic:n=3+mlp:inputs=3,hidden=2,batch=10"}) {
+        size_t n = 0, counts[16] = {}, only[1] = {};
+        ASSERT_EQ(lopt_task_shape(spec, &n, counts, 16), LOPT_OK);
+        Corpus c(spec);
+        ASSERT_EQ(n, task_num_tensors(c.task.p));
+        for (size_t i = 0; i < n; i++) EXPECT_EQ(counts[i], task_counts(c.task.p)[i]);
+        size_t again = 0;
+        ASSERT_EQ(lopt_task_shape(spec, &again, only, 1), LOPT_OK);
+        EXPECT_EQ(again, n);
+        EXPECT_EQ(only[0], counts[0]);
+    }
+    size_t n = 7;
+    EXPECT_EQ(lopt_task_shape("quadratik", &n, nullptr, 0), LOPT_ERR_ARGUMENT);
+    EXPECT_EQ(lopt_task_shape(nullptr, &n, nullptr, 0), LOPT_ERR_ARGUMENT);
+    EXPECT_EQ(lopt_task_shape("bowl", nullptr, nullptr, 0), LOPT_ERR_ARGUMENT);
+    EXPECT_EQ(lopt_task_shape("bowl", &n, nullptr, 3), LOPT_ERR_ARGUMENT);
+    EXPECT_EQ(n, 7u);
+}
+
 TEST(Spec, NullIsHarmless) {
     lopt_task_free(nullptr);
     EXPECT_EQ(lopt_task_num_tensors(nullptr), 0u);
