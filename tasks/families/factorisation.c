@@ -80,9 +80,11 @@ CELL_FN cells prepare(const task_instance *t, const task_draw *draw, const float
     if (draw) {
         const uint32_t batch = (uint32_t)t->values.number[KEY_BATCH];
         const batch_order order = batch_begin(draw, OBSERVED, batch);
+        uint32_t known[OBSERVED];
+        batch_rows(&order, 0, batch, known);
         TEAM_FOR_BLOCKS(i, CELLS) vf_store(weight + i, vf_set1(0.0f));
         team_sync();
-        TEAM_FOR(i, batch) weight[(size_t)t->data[2 * CELLS + batch_row(&order, (uint32_t)i)]] = 1.0f / (float)batch;
+        TEAM_FOR(i, batch) weight[(size_t)t->data[2 * CELLS + known[i]]] = 1.0f / (float)batch;
     }
     transpose(params + M_ROWS * RANK, c.vt);
     team_sync();

@@ -53,9 +53,9 @@ CELL_FN void row_plan(const row_set *s, size_t vectors, task_instance *t) {
 
 /* Where row r is stored, and its factor in a mean. Mirrored rows that are odd in number end with one of zeros, its own negative. */
 CELL_FN uint32_t row_stored(const row_set *s, uint32_t r, float *factor) {
-    const int mirrored = r >= s->stored;
-    *factor = !mirrored ? 1.0f : r >= 2 * s->stored ? 0.0f : s->kind == ROW_MIRRORED ? -1.0f : 1.0f;
-    return mirrored ? (r - s->stored) % s->stored : r;
+    const uint32_t mirrored = r - s->stored;
+    *factor = r < s->stored ? 1.0f : mirrored >= s->stored ? 0.0f : s->kind == ROW_MIRRORED ? -1.0f : 1.0f;
+    return r < s->stored ? r : mirrored >= s->stored ? 0 : mirrored;
 }
 
 /* out[j ...] += sum over `count` rows, in ROW_CHAINS sums side by side, as each addition waits for the one before. */
@@ -80,8 +80,9 @@ CELL_FN const float *row_means(const row_set *s, const task_draw *draw, float *o
         const uint32_t left = s->batch - first, count = left < ROW_TILE ? left : ROW_TILE;
         uint32_t at[ROW_TILE] = {0};
         float factor[ROW_TILE] = {0}; /* whole chains: what is beyond the batch counts nothing */
+        batch_rows(&order, first, count, at);
         for (uint32_t i = 0; i < count; i++) {
-            at[i] = row_stored(s, batch_row(&order, first + i), &factor[i]);
+            at[i] = row_stored(s, at[i], &factor[i]);
             factor[i] *= share;
         }
         TEAM_FOR_BLOCKS(j, s->stride) row_add_block(s, j, count, at, factor, out);

@@ -81,8 +81,10 @@ CELL_FN void load_kinds(const task_instance *t, const dense_net *n, const task_d
     float count[NET_TILE] = {0};
     batch_order order;
     const size_t rows = net_rows(n, draw, &order);
-    if (draw == NULL) memcpy(count, kinds + ROWS, sizeof count);
-    for (uint32_t i = 0; draw && i < rows; i++) count[(size_t)kinds[batch_row(&order, i)]] += 1.0f;
+    uint32_t row[ROWS];
+    if (draw) batch_rows(&order, 0, n->batch, row);
+    else memcpy(count, kinds + ROWS, sizeof count);
+    for (size_t i = 0; draw && i < rows; i++) count[(size_t)kinds[row[i]]] += 1.0f;
     tile->rows = CLASSES * (features + 1);
     for (size_t i = 0; i < net_span(tile); i++) {
         const size_t ones = i < tile->rows ? i / CLASSES : 0;
