@@ -156,17 +156,19 @@ TEST(OutwardSnake, RowsAreFairCoins) {
     const Size s = {140, 1000, 50};
     Corpus c(spec_of(families[0], s), 8);
     const std::vector<vec> rows = rows_of(c, families[0], s);
-    double covariance = 0;
+    double covariance = 0, alike = 0;
     for (size_t j = 0; j < s.n; j++) {
         double ones = 0;
         for (const vec &d : rows) {
             ASSERT_TRUE(d[j] == 0 || d[j] == 1);
             ones += d[j];
             covariance += j ? (d[j] - 0.5) * (d[j - 1] - 0.5) : 0;
+            alike += j >= 128 ? d[j] == d[j - 128] : 0; // where another draw of bits begins
         }
         EXPECT_NEAR(ones, 500, 80) << j; // five standard deviations
     }
     EXPECT_NEAR(covariance / double(s.n * s.rows), 0, 0.005);
+    EXPECT_NEAR(alike, 6000, 300);
 }
 
 TEST(OutwardSnake, HasNoDirectionAtTheOrigin) {
