@@ -67,7 +67,8 @@ enum {
 
 #define TASK_FAMILIES(X)                                                                                       \
     X(quadratic) X(bowl) X(ackley) X(beale) X(booth) X(branin) X(log_sum_exp) X(matyas) X(michalewicz)         \
-    X(rosenbrock) X(styblinski_tang) X(softmax_regression) X(mlp) X(digits_softmax) X(digits_mlp)
+    X(rosenbrock) X(styblinski_tang) X(softmax_regression) X(mlp) X(digits_softmax) X(digits_mlp)             \
+    X(outward_snake) X(sum_of_quadratics) X(projection_quadratic) X(sparse_softmax) X(poisson_regression) X(factorisation)
 
 /* The family of this name for this instruction set; NULL beyond the last. */
 const task_family *task_family_at(size_t index, cpu_isa isa);

@@ -68,9 +68,10 @@ CELL_FN void net_place(const dense_net *n, float *workspace, net_tile *tile) {
 CELL_FN void net_load(const dense_net *n, const batch_order *order, size_t first, size_t total, net_tile *tile) {
     uint32_t row[NET_TILE];
     tile->rows = total - first < NET_TILE ? total - first : NET_TILE;
+    if (order) batch_rows(order, (uint32_t)first, (uint32_t)tile->rows, row);
     for (size_t i = 0; i < NET_TILE; i++) {
-        const uint32_t at = (uint32_t)(first + (i < tile->rows ? i : 0));
-        row[i] = order ? batch_row(order, at) : at;
+        if (order == NULL) row[i] = (uint32_t)(first + i);
+        if (i >= tile->rows) row[i] = row[0];
         tile->label[i] = n->labels[row[i]];
         tile->weight[i] = i < tile->rows ? 1.0f / (float)total : 0.0f;
     }
