@@ -18,11 +18,13 @@ lopt_status lopt_task_create(const char *spec, uint64_t seed, lopt_task **out) {
     t->instance.seed = seed;
     t->family->plan(&t->instance);
     LOPT_TRY_CLEANUP(memory_floats(t->instance.data_floats, t->name, &t->instance.data));
+    if (t->family->load) LOPT_TRY_CLEANUP(t->family->load(&t->instance));
     if (t->family->make) t->family->make(&t->instance);
     transform_make(t);
     *out = t;
     return LOPT_OK;
 cleanup:
+    free(t->instance.data);
     free(t);
     return status;
 }
@@ -30,6 +32,7 @@ cleanup:
 void lopt_task_free(lopt_task *t) {
     if (t == NULL) return;
     if (t->family == NULL) user_free(t);
+    else if (t->family->unload) t->family->unload(&t->instance);
     free(t->instance.data);
     free(t);
 }
