@@ -14,6 +14,7 @@ target_compile_definitions(lopt_flags INTERFACE LOPT_VERSION="${PROJECT_VERSION}
 target_compile_options(
   lopt_flags
   INTERFACE -Wall -Wextra -Werror -Wshadow -Wvla
+            -Wno-missing-field-initializers # tables end with what few entries need: the others leave it 0
             $<$<COMPILE_LANGUAGE:C>:-Wstrict-prototypes -Wmissing-prototypes -Wno-psabi>
             # The cell's polynomials need these three, and would break under -ffast-math (kernels/cell/vf.h).
             -ffp-contract=fast -fno-math-errno -fno-trapping-math)

@@ -17,6 +17,7 @@ need cmake have cmake
 need pkg-config have pkg-config
 need libjansson-dev pkg-config --exists jansson
 need libxxhash-dev pkg-config --exists libxxhash
+need zlib1g-dev pkg-config --exists zlib
 if [ "${1:-test}" != build ]; then
     need libgtest-dev pkg-config --exists gtest_main
     need python3 have python3

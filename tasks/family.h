@@ -23,7 +23,8 @@ typedef struct task_instance {
     size_t total;
     size_t data_floats, workspace_floats; /* set by plan */
     float *data;                          /* [data_floats], 64-byte aligned, written by make, read-only afterwards */
-    const float *shared;                  /* data that all instances of a family share (real data sets) */
+    const float *shared;                  /* data from files that instances share (set by load): tasks/data/image_set.h; NULL: none */
+    size_t shared_train, shared_test;     /* their rows to train and to test */
 } task_instance;
 
 /* Which minibatch. */
@@ -42,6 +43,8 @@ typedef struct task_family {
     /* out [total] = H v of the minibatch loss */
     void (*hvp)(const task_instance *t, const task_draw *draw, const float *params, const float *v, float *out, float *workspace);
     double (*accuracy)(const task_instance *t, const float *params, float *workspace); /* NULL: no labels */
+    lopt_status (*load)(task_instance *t); /* after plan: data from files; NULL: none. Fails where there are no such files */
+    void (*unload)(task_instance *t);      /* undoes load */
 } task_family;
 
 /* The keys that every family's table ends with, in this order: what is put around a family's functions (tasks/transform.h). */
@@ -68,7 +71,8 @@ enum {
 #define TASK_FAMILIES(X)                                                                                       \
     X(quadratic) X(bowl) X(ackley) X(beale) X(booth) X(branin) X(log_sum_exp) X(matyas) X(michalewicz)         \
     X(rosenbrock) X(styblinski_tang) X(softmax_regression) X(mlp) X(digits_softmax) X(digits_mlp)             \
-    X(outward_snake) X(sum_of_quadratics) X(projection_quadratic) X(sparse_softmax) X(poisson_regression) X(factorisation)
+    X(outward_snake) X(sum_of_quadratics) X(projection_quadratic) X(sparse_softmax) X(poisson_regression) X(factorisation)             \
+    X(mnist_mlp) X(cifar10_mlp)
 
 /* The family of this name for this instruction set; NULL beyond the last. */
 const task_family *task_family_at(size_t index, cpu_isa isa);

@@ -29,7 +29,7 @@ static const char *const sum_instances[] = {SEVEN_QUADRATICS,
                                             NINE_FUNCTIONS "+quadratic:n=5+quadratic:n=13,noise=0.5"};
 
 #define GROUP(name, summary, formula, instances) \
-    {name, summary, formula, 0, NULL, sizeof instances / sizeof instances[0], instances, 0, 0}
+    {name, summary, formula, 0, NULL, sizeof instances / sizeof instances[0], instances, 0, 0, NULL}
 static const lopt_family_info groups[] = {
     GROUP("log_objective", "the logarithm of another task: key log", "log(f + 1e-6) - log 1e-6", log_instances),
     GROUP("rescale", "another task with its parameters rescaled: key scale", "f(x / scale), start times scale", rescale_instances),

@@ -9,7 +9,10 @@
 #include "tasks/task_object.h"
 
 static void free_terms(lopt_task *t) {
-    for (size_t i = 0; t->term && i < t->num_terms; i++) free(t->term[i].instance.data);
+    for (size_t i = 0; t->term && i < t->num_terms; i++) {
+        if (t->term[i].loaded) t->term[i].family->unload(&t->term[i].instance);
+        free(t->term[i].instance.data);
+    }
     free(t->term);
     free(t->counts);
     free(t->inverse_scale);
@@ -43,6 +46,10 @@ static lopt_status make_data(lopt_task *t) {
     for (size_t i = 0; i < t->num_terms; i++) {
         task_instance *instance = &t->term[i].instance;
         LOPT_TRY(memory_floats(instance->data_floats, t->name, &instance->data));
+        if (t->term[i].family->load) {
+            LOPT_TRY(t->term[i].family->load(instance));
+            t->term[i].loaded = 1;
+        }
         if (t->term[i].family->make) t->term[i].family->make(instance);
     }
     return LOPT_OK;

@@ -18,6 +18,7 @@ typedef struct task_term {
     task_instance instance;
     task_transform transform;
     size_t first; /* its first parameter in the task's vector */
+    int loaded;   /* 1: the family's unload is due */
 } task_term;
 
 struct lopt_task {

@@ -13,7 +13,7 @@
 enum { KEY_TASKS = 't', KEY_STEPS = 'n', KEY_SECONDS = 's', KEY_ATTENTION = 'a', KEY_JSON = 'o', ROUNDS = 5 };
 
 static const struct argp_option options[] = {
-    {"tasks", KEY_TASKS, "SPECS", 0, "Task specs separated by ';' (default: the first instance of every family)", 0},
+    {"tasks", KEY_TASKS, "SPECS", 0, "Task specs separated by ';' (default: the first instance of every family that needs no files)", 0},
     {"steps", KEY_STEPS, "N", 0, "Steps of an unroll (default 100)", 0},
     {"attention", KEY_ATTENTION, "on|off", 0, "With or without attention (default off)", 0},
     {"seconds", KEY_SECONDS, "S", 0, "Time for each figure (default 0.5)", 0},
@@ -113,7 +113,7 @@ static int measure_all(unroll_job *job, lopt_weights *w, json_t *rows) {
     const lopt_family_info *f;
     if (job->tasks == NULL)
         for (size_t i = 0; !failed && (f = lopt_family_get(i)) != NULL; i++)
-            failed = measure_task(job, w, f->num_instances ? f->instances[0] : f->name, rows);
+            if (f->files_variable == NULL) failed = measure_task(job, w, f->num_instances ? f->instances[0] : f->name, rows);
     for (char *spec = job->tasks ? strtok_r(job->tasks, ";", &rest) : NULL; spec && !failed; spec = strtok_r(NULL, ";", &rest))
         failed = measure_task(job, w, spec, rows);
     return failed;

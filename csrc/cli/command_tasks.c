@@ -70,6 +70,7 @@ static json_t *instance_json(const char *spec) {
 static void print_family(const lopt_family_info *f) {
     printf("%s: %s\n\n  f = %s\n", f->name, f->summary, f->formula);
     if (f->held_out) printf("  Held out: judges learned optimizers, and may not train them.\n");
+    if (f->files_variable) printf("  Needs files: %s in the environment names their folder.\n", f->files_variable);
     if (f->has_accuracy) printf("  Reports accuracy on test data.\n");
     if (f->num_keys) printf("\nKeys:\n");
     for (size_t i = 0; i < f->num_keys; i++) {
@@ -89,8 +90,8 @@ static json_t *family_json(const lopt_family_info *f) {
                                               k->default_text, "min", k->min, "max", k->max, "integer", k->is_integer, "list", k->is_list));
     }
     for (size_t i = 0; i < f->num_instances; i++) json_array_append_new(instances, instance_json(f->instances[i]));
-    return json_pack("{s:s, s:s, s:s, s:b, s:b, s:o, s:o}", "name", f->name, "summary", f->summary, "formula", f->formula, "held_out",
-                     f->held_out, "has_accuracy", f->has_accuracy, "keys", keys, "instances", instances);
+    return json_pack("{s:s, s:s, s:s, s:b, s:b, s:s?, s:o, s:o}", "name", f->name, "summary", f->summary, "formula", f->formula, "held_out",
+                     f->held_out, "has_accuracy", f->has_accuracy, "files_variable", f->files_variable, "keys", keys, "instances", instances);
 }
 
 static int print_json(const lopt_family_info *only) {

@@ -26,6 +26,8 @@ typedef struct lopt_family_info {
     const char *const *instances; /* the default instances, as specs */
     int held_out;                 /* 1: for evaluation only, refused in training configurations */
     int has_accuracy;             /* 1: reports test accuracy */
+    const char *files_variable;   /* NULL, or the environment variable that names the folder of the data files that it needs; such
+                                     families stand in no suite, and are named one by one */
 } lopt_family_info;
 
 LOPT_API size_t lopt_family_count(void);

@@ -93,12 +93,18 @@ CELL_FN float vf_sum(vf a) {
     const vf4 q = vf_fold(a);
     return (q[0] + q[2]) + (q[1] + q[3]);
 }
+/* Lanes i, j, k, l of a and b in a row. Clang has no __builtin_shuffle, GCC before 12 no __builtin_shufflevector. */
+#ifdef __clang__
+#define VF4_SHUFFLE(a, b, i, j, k, l) __builtin_shufflevector(a, b, i, j, k, l)
+#else
+#define VF4_SHUFFLE(a, b, i, j, k, l) __builtin_shuffle(a, b, (vi4){i, j, k, l})
+#endif
 /* out[i] = vf_sum(a[i]), with the same bits and in half the instructions. */
 CELL_FN void vf_sum4(const vf a[4], float out[4]) {
     const vf4 p = vf_fold(a[0]), q = vf_fold(a[1]), r = vf_fold(a[2]), s = vf_fold(a[3]);
-    const vf4 pq = __builtin_shuffle(p, q, (vi4){0, 4, 1, 5}) + __builtin_shuffle(p, q, (vi4){2, 6, 3, 7});
-    const vf4 rs = __builtin_shuffle(r, s, (vi4){0, 4, 1, 5}) + __builtin_shuffle(r, s, (vi4){2, 6, 3, 7});
-    const vf4 sum = __builtin_shuffle(pq, rs, (vi4){0, 1, 4, 5}) + __builtin_shuffle(pq, rs, (vi4){2, 3, 6, 7});
+    const vf4 pq = VF4_SHUFFLE(p, q, 0, 4, 1, 5) + VF4_SHUFFLE(p, q, 2, 6, 3, 7);
+    const vf4 rs = VF4_SHUFFLE(r, s, 0, 4, 1, 5) + VF4_SHUFFLE(r, s, 2, 6, 3, 7);
+    const vf4 sum = VF4_SHUFFLE(pq, rs, 0, 1, 4, 5) + VF4_SHUFFLE(pq, rs, 2, 3, 6, 7);
     memcpy(out, &sum, sizeof sum);
 }
 CELL_FN vf vf_lane_index(void) {

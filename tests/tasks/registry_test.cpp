@@ -4,6 +4,7 @@
 // against a double reference of its own in reference_test.cpp.
 #include <set>
 
+#include "tests/tasks/image_files.h"
 #include "tests/tasks/support.h"
 
 namespace {
@@ -11,12 +12,22 @@ namespace {
 std::vector<std::string> all_instances() {
     std::vector<std::string> specs;
     for (size_t i = 0; const lopt_family_info *f = lopt_family_get(i); i++) {
+        if (f->files_variable) continue; // below
         for (size_t k = 0; k < f->num_instances; k++) specs.push_back(f->instances[k]);
         const std::string first = f->num_instances ? f->instances[0] : f->name, colon = first.find(':') == std::string::npos ? ":" : ",";
         if (f->num_keys == 0) continue; // a group: its instances are sums and transforms already
         specs.push_back(first + colon + "scale=3");
         specs.push_back(first + colon + "model_spread=2,tensor_spread=4,parameter_spread=3,log=1,sparse=0.3,noise=0.01");
     }
+    return specs;
+}
+
+// Families of files that most do not have, on small files made for the test.
+std::vector<std::string> file_instances() {
+    std::vector<std::string> specs;
+    provide_small_data_sets();
+    for (size_t i = 0; const lopt_family_info *f = lopt_family_get(i); i++)
+        if (f->files_variable) specs.push_back(std::string(f->name) + ":rows=96");
     return specs;
 }
 
@@ -150,6 +161,7 @@ std::string test_name(const ::testing::TestParamInfo<std::string> &info) {
     return name;
 }
 INSTANTIATE_TEST_SUITE_P(Registry, EveryInstance, ::testing::ValuesIn(all_instances()), test_name);
+INSTANTIATE_TEST_SUITE_P(RegistryOfFiles, EveryInstance, ::testing::ValuesIn(file_instances()), test_name);
 
 TEST(Registry, IsDescribed) {
     std::set<std::string> names;
@@ -168,7 +180,8 @@ TEST(Registry, IsDescribed) {
     }
     EXPECT_EQ(lopt_family_get(lopt_family_count()), nullptr);
     for (const char *wanted : {"quadratic", "bowl", "ackley", "beale", "booth", "branin", "log_sum_exp", "matyas", "michalewicz", "rosenbrock",
-                               "styblinski_tang", "softmax_regression", "mlp", "digits_softmax", "digits_mlp", "log_objective", "rescale", "sparse_gradient", "sum"})
+                               "styblinski_tang", "softmax_regression", "mlp", "digits_softmax", "digits_mlp", "mnist_mlp", "cifar10_mlp",
+                               "log_objective", "rescale", "sparse_gradient", "sum"})
         EXPECT_EQ(names.count(wanted), 1u) << wanted;
 }
 

@@ -14,7 +14,7 @@ typedef std::vector<double> vec;
 // ---- poisson_regression: inputs [20][1024], then counts [1024] ----
 
 double poisson(const Corpus &c, const std::vector<size_t> &which, const vec &p, vec &g) {
-    const float *x = c.task.p->instance.data, *counts = x + 20 * 1024;
+    const float *x = c.task.p->term[0].instance.data, *counts = x + 20 * 1024;
     double loss = 0;
     g.assign(21, 0.0);
     for (size_t r : which) {
@@ -76,14 +76,14 @@ TEST(PoissonRegression, IsHalfTheDeviance) {
 
 TEST(PoissonRegression, CountsHaveTheVarianceOfTheirMean) {
     Corpus c("poisson_regression", 3);
-    const float *counts = c.task.p->instance.data + 20 * 1024;
+    const float *counts = c.task.p->term[0].instance.data + 20 * 1024;
     for (size_t r = 0; r < 1024; r++) ASSERT_TRUE(counts[r] >= 0 && counts[r] == std::floor(counts[r]) && counts[r] < 1000);
     // at the fitted rates: sum of y is that of mu, and Pearson's statistic that of its degrees of freedom
     const std::vector<float> fit = descended(c, c.start(1), 4000, 0.01);
     double y_sum = 0, mu_sum = 0, pearson = 0;
     for (size_t r = 0; r < 1024; r++) {
         double z = fit[20];
-        for (size_t j = 0; j < 20; j++) z += double(fit[j]) * c.task.p->instance.data[j * 1024 + r];
+        for (size_t j = 0; j < 20; j++) z += double(fit[j]) * c.task.p->term[0].instance.data[j * 1024 + r];
         const double mu = std::exp(z);
         y_sum += counts[r], mu_sum += mu, pearson += (counts[r] - mu) * (counts[r] - mu) / mu;
     }
@@ -127,7 +127,7 @@ TEST(PoissonRegression, IsLearnt) {
 // ---- factorisation: M [60][48], weights, then the list of known entries [960], each i * 48 + j ----
 
 double factorisation(const Corpus &c, const std::vector<size_t> &which, const vec &p, vec &g) {
-    const float *m = c.task.p->instance.data, *list = m + 2 * 60 * 48;
+    const float *m = c.task.p->term[0].instance.data, *list = m + 2 * 60 * 48;
     double loss = 0;
     g.assign(500, 0.0);
     for (size_t e : which) {
@@ -178,7 +178,7 @@ size_t rank_of(std::vector<vec> m, double tolerance) {
 
 TEST(Factorisation, KnowsFortyPercentOfAMatrixOfRankFive) {
     Corpus c("factorisation", 5);
-    const float *m = c.task.p->instance.data, *weight = m + 2880, *list = weight + 2880;
+    const float *m = c.task.p->term[0].instance.data, *weight = m + 2880, *list = weight + 2880;
     std::vector<vec> matrix(40, vec(60));
     double square = 0, weights = 0;
     for (size_t i = 0; i < 60; i++)
@@ -202,7 +202,7 @@ TEST(Factorisation, KnowsFortyPercentOfAMatrixOfRankFive) {
     for (int n : of_row) EXPECT_NEAR(n, 16, 14); // at random over the matrix
     for (int n : of_column) EXPECT_NEAR(n, 24, 19);
     Corpus other("factorisation", 6);
-    EXPECT_NE(std::memcmp(list, other.task.p->instance.data + 2 * 2880, 960 * sizeof(float)), 0);
+    EXPECT_NE(std::memcmp(list, other.task.p->term[0].instance.data + 2 * 2880, 960 * sizeof(float)), 0);
 }
 
 TEST(Factorisation, IsLearnt) {

@@ -65,7 +65,7 @@ std::string spec_of(const Family &f, Size s) {
 // All rows as the table describes them, from what is stored: column means, then rows of whole 16s.
 std::vector<vec> rows_of(const Corpus &c, const Family &f, Size s) {
     const size_t stride = (s.n + 15) / 16 * 16, half = s.rows / 2;
-    const float *stored = c.task.p->instance.data + stride + 16;
+    const float *stored = c.task.p->term[0].instance.data + stride + 16;
     std::vector<vec> rows(s.rows, vec(s.n, 0.0));
     for (size_t r = 0; r < (f.mirrored ? half : s.rows); r++)
         for (size_t j = 0; j < s.n; j++) {

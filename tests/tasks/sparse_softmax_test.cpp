@@ -16,7 +16,7 @@ struct Row {
 
 // What was drawn: labels, kinds and their counts, one-hot codes [2 features][1000].
 std::vector<Row> rows_of(const Corpus &c, size_t features) {
-    const float *data = c.task.p->instance.data, *codes = data + 2000 + 128;
+    const float *data = c.task.p->term[0].instance.data, *codes = data + 2000 + 128;
     std::vector<Row> rows(1000);
     for (size_t r = 0; r < 1000; r++) {
         rows[r].label = int(data[r]);
