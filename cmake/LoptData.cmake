@@ -1,9 +1,14 @@
-# Data sets that are built into the library.
-set(digits_source ${PROJECT_BINARY_DIR}/generated/digits.c)
-add_custom_command(
-  OUTPUT ${digits_source}
-  COMMAND ${CMAKE_COMMAND} -DCSV=${PROJECT_SOURCE_DIR}/data/digits/digits.csv -DOUT=${digits_source} -P
-          ${PROJECT_SOURCE_DIR}/tasks/data/embed_digits.cmake
-  DEPENDS ${PROJECT_SOURCE_DIR}/data/digits/digits.csv ${PROJECT_SOURCE_DIR}/tasks/data/embed_digits.cmake
-  VERBATIM)
-set(LOPT_DATA_SOURCES ${digits_source})
+# Data sets that are built into the library: lopt_embed(SCRIPT ARGUMENT FILE OUT): runs tasks/data/SCRIPT on a file of data/.
+set(LOPT_DATA_SOURCES "")
+function(lopt_embed script argument file out)
+  set(source ${PROJECT_SOURCE_DIR}/data/${file})
+  set(generated ${PROJECT_BINARY_DIR}/generated/${out})
+  add_custom_command(
+    OUTPUT ${generated}
+    COMMAND ${CMAKE_COMMAND} -D${argument}=${source} -DOUT=${generated} -P ${PROJECT_SOURCE_DIR}/tasks/data/${script}
+    DEPENDS ${source} ${PROJECT_SOURCE_DIR}/tasks/data/${script}
+    VERBATIM)
+  set(LOPT_DATA_SOURCES ${LOPT_DATA_SOURCES} ${generated} PARENT_SCOPE)
+endfunction()
+lopt_embed(embed_digits.cmake CSV digits/digits.csv digits.c)
+lopt_embed(embed_text.cmake TEXT text/pride-and-prejudice.txt text.c)
