@@ -68,7 +68,12 @@ enum {
         {"sparse", "probability that a gradient entry is zeroed, drawn at each step", 0, 0, 1, 0, 0, "0"},           \
         {"noise", "standard deviation of the noise added to each gradient entry", 0, 0, 1e6, 0, 0, "0"}
 
-@@X(quadratic) X(bowl) X(ackley) X(beale) X(booth) X(branin) X(log_sum_exp) X(matyas) X(michalewicz) X(rosenbrock) X(styblinski_tang) X(softmax_regression) X(mlp) X(digits_softmax) X(digits_mlp) X(outward_snake) X(sum_of_quadratics) X(projection_quadratic) X(sparse_softmax) X(poisson_regression) X(factorisation) X(mnist_mlp) X(cifar10_mlp) X(norm) X(dependency_chain) X(min_max_well) X(matmul) X(rosenbrock_100) X(char_rnn) X(char_attention)
+#define TASK_FAMILIES(X)                                                                                              \
+    X(quadratic) X(bowl) X(ackley) X(beale) X(booth) X(branin) X(log_sum_exp) X(matyas) X(michalewicz)                \
+    X(rosenbrock) X(styblinski_tang) X(softmax_regression) X(mlp) X(digits_softmax) X(digits_mlp) X(outward_snake)    \
+    X(sum_of_quadratics) X(projection_quadratic) X(sparse_softmax) X(poisson_regression) X(factorisation)             \
+    X(mnist_mlp) X(cifar10_mlp) X(norm) X(dependency_chain) X(min_max_well) X(matmul) X(rosenbrock_100) X(char_rnn)   \
+    X(char_attention)
 
 /* The family of this name for this instruction set; NULL beyond the last. */
 const task_family *task_family_at(size_t index, cpu_isa isa);

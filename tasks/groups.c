@@ -4,8 +4,10 @@
 static const char *const log_instances[] = {"quadratic:n=20,log=1", "quadratic:n=50,log=1", "quadratic:n=100,log=1",
                                             "bowl:c=0.1,log=1",     "bowl:log=1",           "bowl:c=5,log=1"};
 
-static const char *const rescale_instances[] = {"quadratic:scale=0.1", "quadratic:n=25,scale=10", "quadratic:n=50,scale=350",
-                                                "quadratic:n=100,scale=132"};
+static const char *const rescale_instances[] = {
+    "norm:n=18,p=2.5,scale=0.123", "norm:n=18,p=1.5,scale=8", "norm:n=18,scale=50",         "norm:n=18,p=3,scale=200",
+    "norm:n=18,p=1,scale=1000",    "quadratic:scale=0.1",     "quadratic:n=25,scale=10",    "quadratic:n=50,scale=350",
+    "quadratic:n=100,scale=132"};
 
 static const char *const sparse_instances[] = {"quadratic:n=20,sparse=0.99",
                                                "quadratic:n=50,sparse=0.99",
@@ -21,6 +23,7 @@ static const char *const sparse_instances[] = {"quadratic:n=20,sparse=0.99",
     "quadratic:n=11+quadratic:n=3+quadratic:n=9+quadratic:n=7+quadratic:n=5+quadratic:n=13+quadratic:n=12"
 #define NINE_FUNCTIONS "ackley+beale+booth+branin+log_sum_exp+matyas+michalewicz+rosenbrock+styblinski_tang"
 static const char *const sum_instances[] = {SEVEN_QUADRATICS,
+                                            "norm:n=18,p=3+quadratic:n=25+rosenbrock",
                                             NINE_FUNCTIONS,
                                             NINE_FUNCTIONS "+quadratic:n=5+quadratic:n=13",
                                             "quadratic:n=11+quadratic:n=3",

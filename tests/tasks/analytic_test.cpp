@@ -9,7 +9,7 @@ namespace {
 struct Equations {
     size_t n, stride;
     const float *w, *y;
-    Equations(const Corpus &c) : n(c.total), stride((n + 15) / 16 * 16), w(c.task.p->instance.data), y(w + n * stride) {}
+    Equations(const Corpus &c) : n(c.total), stride((n + 15) / 16 * 16), w(c.task.p->term[0].instance.data), y(w + n * stride) {}
     Point sizes(const Point &x) const { // |W x - y| + 1e-6
         Point a(n);
         for (size_t i = 0; i < n; i++) {
@@ -60,7 +60,7 @@ TEST(Norm, NeitherOverflowsNorUnderflows) {
     for (uint64_t seed = 0; seed < 20; seed++) // one residual beyond the range of floats below the other
         for (const char *p : {"1", "1.5", "1000"}) {
             Corpus c(std::string("norm:n=2,p=") + p, seed);
-            const float *w = c.task.p->instance.data;
+            const float *w = c.task.p->term[0].instance.data;
             const int up = 126 - std::ilogb(std::fmax(std::fabs(w[0]), std::fabs(w[1])));
             const std::vector<float> x = {std::ldexp(w[1], up), -std::ldexp(w[0], up)};
             double loss = 0;
@@ -225,7 +225,7 @@ long double valley_formula(const Point &x) {
 TEST(Rosenbrock100, IsTheFormula) {
     Corpus c("rosenbrock_100");
     ASSERT_EQ(c.total, 100u);
-    EXPECT_TRUE(c.task.p->family->info.held_out);
+    EXPECT_TRUE(c.task.p->term[0].family->info.held_out);
     EXPECT_EQ(c.full_loss(std::vector<float>(100, 1.0f)), 0);
     EXPECT_EQ(c.full_loss(std::vector<float>(100, 0.0f)), 99);
     double square = 0;

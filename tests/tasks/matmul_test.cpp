@@ -163,7 +163,7 @@ TEST(Matmul, KnowsTheStandardAlgorithm) {
 TEST(Matmul, StaysInBoundsWhereColumnsDependOnEachOther) {
     for (const char *name : {"matmul:n=2,k=8", "matmul:n=3,k=24", "matmul:n=1,k=5"}) {
         Corpus c(name);
-        const size_t k = c.task.p->instance.values.number[1], entries = c.total / 2 / k;
+        const size_t k = c.task.p->term[0].instance.values.number[1], entries = c.total / 2 / k;
         auto expect_bounded = [&](const std::vector<float> &x) {
             double loss = NAN;
             for (float g : c.full_gradient(x, &loss)) EXPECT_TRUE(std::isfinite(g)) << name << " at " << x[0];

@@ -106,7 +106,7 @@ TEST_P(EveryInstance, HessianProductAgreesWithDifferencesOfTheGradient) {
         if (!masked) { EXPECT_LE(best, 1); }
         seen = std::fmax(seen, norm(hw));
     }
-    EXPECT_GT(seen, 0);
+    if (masked) { EXPECT_GT(seen, 0); } // else a piecewise linear task has none
 }
 
 TEST_P(EveryInstance, StartDataAndDrawsFollowTheirSeeds) {

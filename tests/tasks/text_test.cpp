@@ -189,7 +189,7 @@ TEST_P(TextModel, WindowsLieApartWithinTheirPartOfTheText) {
     EXPECT_LT(train.back() + steps, test[0]);
     EXPECT_LT(test.back() + steps, size_t(TEXT_BYTES));
     Corpus c(GetParam().name);
-    const float *data = c.task.p->instance.data;
+    const float *data = c.task.p->term[0].instance.data;
     std::vector<size_t> both = train;
     both.insert(both.end(), test.begin(), test.end());
     for (size_t w = 0; w < both.size(); w++)
