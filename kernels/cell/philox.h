@@ -21,7 +21,8 @@ typedef enum random_purpose {
     RANDOM_TRAIN_SEED,       /* seeds of instances and runs: (particle, restart, which) */
     RANDOM_TASK_MASK,        /* which gradient entries are zeroed: (step, element) */
     RANDOM_EVAL_SEED,        /* seeds of evaluation runs: (task, seed index) */
-    RANDOM_RESAMPLE          /* bootstrap resamples: (resample, element) */
+    RANDOM_RESAMPLE,         /* bootstrap resamples: (resample, element) */
+    RANDOM_TRAIN_PERTURBATION /* of the weights, by a seed of the particle's run: (pair, window of the run, element) */
 } random_purpose;
 
 typedef struct random4 {
