@@ -18,8 +18,8 @@ static lopt_status allocate(const estimator *kind, const weight_layout *layout, 
     return memory_floats(floats, "accumulated perturbations (train with fewer es.pairs)", &e->accumulators);
 }
 
-lopt_status episode_create(const train_config *c, const weight_layout *layout, const lopt_task *task, uint64_t run_seed, uint64_t noise_seed,
-                           episode **out) {
+lopt_status episode_create(const train_config *c, const weight_layout *layout, const lopt_task *task, uint64_t run_seed,
+                           uint64_t noise_seed, episode **out) {
     const estimator *kind = estimator_of(c);
     const size_t pairs = estimator_pairs(c);
     void *memory = NULL;
@@ -50,7 +50,7 @@ void episode_free(episode *e) {
 
 void episode_perturbation(const train_config *c, const episode *e, size_t pair, float *out) {
     const uint64_t window = estimator_of(c)->reuses_noise ? 0 : e->window;
-    random_normals(e->noise_seed, RANDOM_TRAIN_PERTURBATION, (uint32_t)pair, (uint32_t)window, e->count, out);
+    random_normals(e->noise_seed, RANDOM_PERTURBATION, (uint32_t)pair, (uint32_t)window, e->count, out);
     for (size_t i = 0; i < e->count; i++) out[i] *= (float)c->es_sigma;
 }
 

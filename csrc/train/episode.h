@@ -11,13 +11,13 @@ typedef struct episode {
     uint64_t window;               /* windows done */
     size_t num_runs, pairs, count; /* count: of the weights */
     unroll_run **runs;             /* [num_runs]: the unperturbed one, or of each pair the one at +eps and the one at -eps */
-    unroll_run *trial;             /* where pairs without runs of their own are tried; nothing of it outlives a window. NULL: none */
-    float *accumulators;           /* [pairs][count], each pair's perturbations since the start added up; NULL: none */
+    unroll_run *trial;   /* where pairs without runs of their own are tried; nothing of it outlives a window. NULL: none */
+    float *accumulators; /* [pairs][count], each pair's perturbations since the start added up; NULL: none */
 } episode;
 
 /* Before its first window. The task is borrowed; it must outlive the episode. */
-lopt_status episode_create(const train_config *c, const weight_layout *layout, const lopt_task *task, uint64_t run_seed, uint64_t noise_seed,
-                           episode **out);
+lopt_status episode_create(const train_config *c, const weight_layout *layout, const lopt_task *task, uint64_t run_seed,
+                           uint64_t noise_seed, episode **out);
 void episode_free(episode *e);
 /* eps of a pair in the window to come, [count] numbers from N(0, sigma^2): a pure function of (noise_seed, window, pair), or of
  * (noise_seed, pair) for an estimator that reuses it. */

@@ -12,9 +12,9 @@ typedef struct estimate {
 /* Scratch of one thread; serves any episode of this configuration and shape. */
 typedef struct estimate_workspace {
     unroll_workspace *unroll;
-    prepared_weights *perturbed;     /* NULL, as the buffers, for an estimator that does not perturb */
-    float *noise, *weights;          /* [count] */
-    float *exact[2], *exact_sum;     /* [count] exact gradients of a pair's runs, and the sum over pairs; NULL unless mixed in */
+    prepared_weights *perturbed; /* NULL, as the buffers, for an estimator that does not perturb */
+    float *noise, *weights;      /* [count] */
+    float *exact[2], *exact_sum; /* [count] exact gradients of a pair's runs, and the sum over pairs; NULL unless mixed in */
     float *storage;
 } estimate_workspace;
 

@@ -9,9 +9,9 @@ typedef struct estimator {
     const char *name;
     int backpropagates; /* 1: uses the window's exact gradient */
     int perturbs;       /* 1: tries antithetic pairs of perturbed weights */
-    int keeps_pairs;    /* 1: each run of a pair goes on from where it was; 0: all start each window from the unperturbed run's state */
-    int accumulates;    /* 1: a pair's losses are credited to all its perturbations since the episode began */
-    int reuses_noise;   /* 1: a pair keeps one perturbation for the whole episode */
+    int keeps_pairs; /* 1: each run of a pair goes on from where it was; 0: all start each window from the unperturbed run's state */
+    int accumulates;  /* 1: a pair's losses are credited to all its perturbations since the episode began */
+    int reuses_noise; /* 1: a pair keeps one perturbation for the whole episode */
 } estimator;
 
 const estimator *estimator_of(const train_config *c);

@@ -22,7 +22,7 @@ typedef enum random_purpose {
     RANDOM_TASK_MASK,        /* which gradient entries are zeroed: (step, element) */
     RANDOM_EVAL_SEED,        /* seeds of evaluation runs: (task, seed index) */
     RANDOM_RESAMPLE,         /* bootstrap resamples: (resample, element) */
-    RANDOM_TRAIN_PERTURBATION /* of the weights, by a seed of the particle's run: (pair, window of the run, element) */
+    RANDOM_PERTURBATION      /* of the weights, by a seed of the particle's run: (pair, window of the run, element) */
 } random_purpose;
 
 typedef struct random4 {
