@@ -114,6 +114,8 @@ lopt_status config_check(const train_config *c) {
     LOPT_CHECK(c->window_min <= c->window_max, LOPT_ERR_CONFIG, "window.min must not be above window.max");
     LOPT_CHECK(c->horizon_min <= c->horizon_max, LOPT_ERR_CONFIG, "horizon.min must not be above horizon.max");
     LOPT_CHECK(c->init_lr_min <= c->init_lr_max, LOPT_ERR_CONFIG, "init_lr.min must not be above init_lr.max");
+    LOPT_CHECK(c->estimator != ESTIMATOR_MIX || c->es_pairs >= 2, LOPT_ERR_CONFIG,
+               "es.pairs must be at least 2 with estimator = mix, which needs the variance between pairs");
     LOPT_CHECK(c->weights_from[0] == 0 || c->weights_options[0] == 0, LOPT_ERR_CONFIG,
                "weights.options must be empty with weights.from: the file has its own sizes");
     LOPT_TRY(weights_parse_options(c->weights_options, &dims));

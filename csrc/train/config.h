@@ -9,6 +9,7 @@
 #include "lopt/meta.h"
 
 /* The order of these is that of the choices in the table. */
+typedef enum estimator_kind { ESTIMATOR_TBPTT, ESTIMATOR_ES, ESTIMATOR_PES, ESTIMATOR_NRES, ESTIMATOR_MIX } estimator_kind;
 typedef enum horizon_kind { HORIZON_WINDOWS, HORIZON_LOG_UNIFORM } horizon_kind;
 typedef enum optimizer_kind { META_RMSPROP, META_ADAM, META_ADAMW } optimizer_kind;
 typedef enum decay_kind { DECAY_CONSTANT, DECAY_LINEAR, DECAY_COSINE } decay_kind;
@@ -23,6 +24,8 @@ typedef struct train_config {
     int64_t seed, iterations, particles;
     char *weights_options, *weights_from;
     int estimator, second_derivatives;
+    double es_sigma;
+    int64_t es_pairs;
     config_list tasks;
     double rescale_share, rescale_model, rescale_tensor, rescale_parameter;
     int horizon;

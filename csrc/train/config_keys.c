@@ -16,9 +16,18 @@
       "sizes and flags of the optimizer to train, as \"param=10,tensor=30,attention=0\"; empty: the defaults")                      \
     X(CONFIG_STRING, "string", weights_from, 0, "weights.from", "", 0, 0, NULL,                                                     \
       "weights file to start from; empty: fresh ones drawn from the seed")                                                          \
-    X(CONFIG_CHOICE, "choice", estimator, 0, "estimator", "tbptt", 0, 0, "tbptt", "how the meta-gradient of a window is estimated") \
+    X(CONFIG_CHOICE, "choice", estimator, 0, "estimator", "tbptt", 0, 0, "tbptt|es|pes|nres|mix",                                   \
+      "how the meta-gradient of a window is estimated: tbptt backpropagates through the window, exact but blind to what lies "      \
+      "beyond it; es tries perturbed weights on the window, as blind; pes and nres keep each perturbed run going to the end of "    \
+      "the episode and see all of it, with more noise; mix weighs tbptt and pes by their variances")                                \
     X(CONFIG_BOOL, "bool", second_derivatives, 0, "second_derivatives", "true", 0, 0, NULL,                                         \
       "true: through the tasks' Hessians; false: task gradients count as constants (attention weights then get no gradient)")      \
+    X(CONFIG_FLOAT, "float", es_sigma, 0, "es.sigma", "0.01", 1e-6, 10, NULL,                                                       \
+      "es, pes, nres, mix: standard deviation of the perturbations of the weights; the meta-loss is smoothed over that width")      \
+    X(CONFIG_INT, "int", es_pairs, 0, "es.pairs", "8", 1, 4096, NULL,                                                               \
+      "es, pes, nres, mix: antithetic pairs of perturbations per particle, each two unrolls of the window (at least 2 for mix); "   \
+      "but for es each pair keeps two inner runs, about 84 bytes per task parameter each, and for pes and mix an accumulator "     \
+      "as large as the weights")                                                                                                    \
     X(CONFIG_LIST, "list", tasks, 0, "tasks", "corpus", 0, 0, NULL,                                                                 \
       "task specs that particles draw from, evenly; \"family:*\" is all default instances of a family, \"corpus\" those of all")    \
     X(CONFIG_FLOAT, "float", rescale_share, 0, "rescale.share", "0", 0, 1, NULL,                                                     \

@@ -1,17 +1,23 @@
 #include "csrc/train/estimator.h"
 
-#include "base/status.h"
+/* tbptt  truncated backpropagation through time; state is carried across windows without gradient
+ * es     truncated evolution strategies: Vicol et al. 2021 (arXiv 2112.13835), algorithm 1
+ * pes    persistent evolution strategies: the same, algorithm 2
+ * nres   noise-reuse evolution strategies: Li et al. 2023 (arXiv 2304.12180)
+ * mix    tbptt at the perturbed points and pes, each weighed by the other's variance: Metz et al. 2019 (arXiv 1810.10180) */
+static const estimator estimators[] = {
+    [ESTIMATOR_TBPTT] = {.name = "tbptt", .backpropagates = 1},
+    [ESTIMATOR_ES] = {.name = "es", .perturbs = 1},
+    [ESTIMATOR_PES] = {.name = "pes", .perturbs = 1, .keeps_pairs = 1, .accumulates = 1},
+    [ESTIMATOR_NRES] = {.name = "nres", .perturbs = 1, .keeps_pairs = 1, .reuses_noise = 1},
+    [ESTIMATOR_MIX] = {.name = "mix", .backpropagates = 1, .perturbs = 1, .keeps_pairs = 1, .accumulates = 1},
+};
 
-/* Truncated backpropagation through time: exact within the window, state carried across windows without gradient. */
-static lopt_status tbptt_window(const train_config *c, const prepared_weights *w, unroll_run *run, size_t steps, unroll_workspace *ws,
-                                float *gradient, estimate *out) {
-    const unroll_window_args args = {steps, c->second_derivatives, gradient, NULL};
-    unroll_result result;
-    LOPT_TRY(unroll_window(run, w, &args, ws, &result));
-    *out = (estimate){result.meta_loss, result.bounded};
-    return LOPT_OK;
+const estimator *estimator_of(const train_config *c) { return &estimators[c->estimator]; }
+
+size_t estimator_pairs(const train_config *c) { return estimator_of(c)->perturbs ? (size_t)c->es_pairs : 0; }
+
+size_t estimator_unrolls(const train_config *c) {
+    const size_t unperturbed = estimator_of(c)->keeps_pairs ? 0 : 1;
+    return 2 * estimator_pairs(c) + unperturbed;
 }
-
-static const estimator estimators[] = {{"tbptt", tbptt_window}};
-
-const estimator *estimator_at(int index) { return &estimators[index]; }

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "base/status.h"
-#include "csrc/train/estimator.h"
 #include "csrc/train/meta_optimizer.h"
 #include "kernels/cell/philox.h"
 #include "kernels/cpu/kernels.h"
@@ -34,9 +33,9 @@ static uint64_t horizon(const train_config *c, uint32_t number, uint64_t restart
 }
 
 void particle_free(particle *p) {
-    unroll_run_free(p->run);
+    episode_free(p->episode);
     lopt_task_free(p->task);
-    p->run = NULL;
+    p->episode = NULL;
     p->task = NULL;
 }
 
@@ -52,12 +51,7 @@ lopt_status particle_prepare(const train_config *c, const corpus *tasks, const w
     const task_spread spread = {c->rescale_model, c->rescale_tensor, c->rescale_parameter};
     const int rescaled = (double)random_uniform((uint64_t)c->seed, RANDOM_TRAIN_AUGMENT, number, p->restart, 0) < c->rescale_share;
     LOPT_TRY(task_create(tasks->spec[p->spec], seed_of(c, p, 0), rescaled ? &spread : NULL, &p->task));
-    return unroll_run_create(layout, p->task, &p->run);
-}
-
-static lopt_status begin(const train_config *c, const corpus *tasks, const prepared_weights *w, unroll_workspace *ws, particle *p) {
-    LOPT_TRY(particle_prepare(c, tasks, prepared_layout(w), p));
-    return unroll_run_start(p->run, w, seed_of(c, p, 1), c->init_lr_min, c->init_lr_max, ws);
+    return episode_create(c, layout, p->task, seed_of(c, p, 1), seed_of(c, p, 2), &p->episode);
 }
 
 static void end(particle *p) {
@@ -66,13 +60,13 @@ static void end(particle *p) {
     p->restart++;
 }
 
-lopt_status particle_advance(const train_config *c, const corpus *tasks, const prepared_weights *w, size_t steps, unroll_workspace *ws,
+lopt_status particle_advance(const train_config *c, const corpus *tasks, const prepared_weights *w, size_t steps, estimate_workspace *ws,
                              particle *p, float *gradient, particle_report *out) {
     const size_t count = prepared_layout(w)->count;
     const uint64_t cost = c->horizon == HORIZON_WINDOWS ? 1 : steps;
     estimate e;
-    if (p->left == 0) LOPT_TRY(begin(c, tasks, w, ws, p));
-    LOPT_TRY(estimator_at(c->estimator)->window(c, w, p->run, steps, ws, gradient, &e));
+    if (p->left == 0) LOPT_TRY(particle_prepare(c, tasks, prepared_layout(w), p));
+    LOPT_TRY(estimate_window(c, w, p->episode, steps, ws, gradient, &e));
     const int finite = isfinite(e.meta_loss) && cpu_kernels_current()->all_finite(gradient, count);
     if (finite) meta_clip(c, gradient, count);
     else memset(gradient, 0, count * sizeof(float));

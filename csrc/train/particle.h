@@ -1,16 +1,16 @@
-/* A particle: one of the inner runs that go on side by side. All it draws depends on (seed, its number, its restart count) alone. */
+/* A particle: one of the episodes that go on side by side. All it draws depends on (seed, its number, its restart count) alone. */
 #ifndef LOPT_TRAIN_PARTICLE_H
 #define LOPT_TRAIN_PARTICLE_H
 
 #include "csrc/train/corpus.h"
-#include "tasks/engine/unroll.h"
+#include "csrc/train/estimate.h"
 
 typedef struct particle {
     uint64_t number, restart; /* restart: how many runs it has finished */
     uint64_t left;            /* of the present run: windows, or steps with a log-uniform horizon; 0: the next window begins a new run */
     size_t spec;              /* in the corpus */
-    lopt_task *task;          /* NULL while left is 0, as run */
-    unroll_run *run;
+    lopt_task *task;          /* NULL while left is 0, as episode */
+    episode *episode;
 } particle;
 
 /* What one window of a particle gave. */
@@ -21,12 +21,12 @@ typedef struct particle_report {
     size_t bounded, spec;
 } particle_report;
 
-/* Makes the task and the run that (number, restart) stand for, not started, with its whole length left: resuming fills in the rest. */
+/* Makes the task and the episode that (number, restart) stand for, not started, with its whole length left: resuming fills in the rest. */
 lopt_status particle_prepare(const train_config *c, const corpus *tasks, const weight_layout *layout, particle *p);
 void particle_free(particle *p);
 /* One window of `steps` steps, the first of a new run if none is under way; gradient [count] out, clipped. A run that is finished or has
  * diverged is dropped. */
-lopt_status particle_advance(const train_config *c, const corpus *tasks, const prepared_weights *w, size_t steps, unroll_workspace *ws,
+lopt_status particle_advance(const train_config *c, const corpus *tasks, const prepared_weights *w, size_t steps, estimate_workspace *ws,
                              particle *p, float *gradient, particle_report *out);
 
 /* Length of the window of a meta-iteration, common to all particles. */

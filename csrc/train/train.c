@@ -187,7 +187,8 @@ static int report(const session *s, const iteration_report *r, const char *note)
 }
 
 static const char *note_of(const session *s) {
-    if (s->trainer->layout.dims.attention && !s->config.second_derivatives)
+    const int only_exact = !estimator_of(&s->config)->perturbs; /* perturbations reach every weight */
+    if (s->trainer->layout.dims.attention && !s->config.second_derivatives && only_exact)
         return "second_derivatives is false: the attention.* weights get no gradient and stay as they are";
     return NULL;
 }

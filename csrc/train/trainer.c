@@ -65,10 +65,10 @@ static lopt_status allocate(trainer *t) {
     LOPT_TRY(memory_floats(floats, "the particles' meta-gradients (train with fewer particles)", &t->gradients));
     t->gradient = t->gradients + n * t->layout.count;
     for (size_t p = 0; p < n; p++) t->particles[p].number = p;
-    LOPT_TRY(memory_alloc((size_t)thread_count(), sizeof(unroll_workspace *), "workspaces", &memory));
+    LOPT_TRY(memory_alloc((size_t)thread_count(), sizeof(estimate_workspace *), "workspaces", &memory));
     t->workspaces = memory;
     t->num_workspaces = thread_count();
-    for (int i = 0; i < t->num_workspaces; i++) LOPT_TRY(unroll_workspace_create(&t->workspaces[i]));
+    for (int i = 0; i < t->num_workspaces; i++) LOPT_TRY(estimate_workspace_create(t->config, &t->layout, &t->workspaces[i]));
     return LOPT_OK;
 }
 
@@ -94,7 +94,7 @@ cleanup:
 void trainer_free(trainer *t) {
     if (t == NULL) return;
     for (size_t p = 0; t->particles && p < t->num_particles; p++) particle_free(&t->particles[p]);
-    for (int i = 0; i < t->num_workspaces; i++) unroll_workspace_free(t->workspaces[i]);
+    for (int i = 0; i < t->num_workspaces; i++) estimate_workspace_free(t->workspaces[i]);
     free(t->workspaces);
     free(t->particles);
     free(t->reports);
@@ -143,7 +143,7 @@ static void summarize(trainer *t, iteration_report *out) {
     }
     const double decay = t->iteration == 0 ? 0.0 : META_LOSS_AVERAGE_DECAY;
     t->meta_loss_average = decay * t->meta_loss_average + (1.0 - decay) * out->meta_loss;
-    t->inner_steps += out->window * t->num_particles;
+    t->inner_steps += out->window * t->num_particles * estimator_unrolls(t->config);
 }
 
 lopt_status trainer_iterate(trainer *t, iteration_report *out) {

@@ -13,14 +13,14 @@ typedef struct trainer {
     meta_state meta;
     prepared_weights *prepared;
     uint64_t iteration;           /* meta-iterations done */
-    uint64_t inner_steps;         /* in all particles since the start of the run */
+    uint64_t inner_steps;         /* in all unrolls of all particles since the start of the run */
     double meta_loss_average;     /* moving average over meta-iterations */
     size_t num_particles;
     particle *particles;          /* [num_particles] */
     particle_report *reports;     /* [num_particles], of the last meta-iteration */
     float *gradients, *gradient;  /* [num_particles][count]; [count] their mean */
     int num_workspaces;
-    unroll_workspace **workspaces; /* one per thread */
+    estimate_workspace **workspaces; /* one per thread */
 } trainer;
 
 typedef struct iteration_report {

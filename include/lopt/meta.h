@@ -94,6 +94,32 @@ typedef struct lopt_train_options {
 /* stopped  out, may be NULL: 1 if it ended before all meta-iterations were done */
 LOPT_API lopt_status lopt_train(const lopt_train_options *o, int *stopped);
 
+/* ---- Estimators of the meta-gradient, judged ------------------------------------------------------------------------------- */
+
+typedef struct lopt_estimator_options {
+    size_t struct_size;
+    const char *task;              /* spec; NULL: "quadratic:n=10" */
+    size_t steps, window, samples; /* 100: length of the episode; 20: of its windows, the last may be shorter; 64 estimates, at least 3 */
+    const char *const *overrides;  /* [num_overrides] of the training configuration, "key=value": estimator, es.sigma, es.pairs, */
+    size_t num_overrides;          /* second_derivatives, weights.options, weights.from, init_lr.min, init_lr.max, seed; others do not matter */
+} lopt_estimator_options;
+
+#define LOPT_ESTIMATOR_OPTIONS_INIT \
+    { sizeof(lopt_estimator_options), NULL, 100, 20, 64, NULL, 0 }
+
+/* An estimate is the mean over the windows of one episode. Task, start and minibatches are the same in all samples, which differ in the
+ * perturbations alone; the truth is the exact gradient of the whole episode (one window, second derivatives). */
+typedef struct lopt_estimator_quality {
+    double bias, bias_error; /* |expectation - truth| / |truth|, the noise of the mean taken out; its standard error, upwards */
+    double cosine;           /* between expectation and truth, the noise likewise taken out; NaN if nothing is left */
+    double variance;         /* of one estimate: the sum over its entries / |truth|^2 */
+    double steps, seconds;   /* that one estimate takes: inner steps in all its unrolls, time on one core */
+    size_t weights, diverged; /* entries of the gradient; samples that were left out because a run diverged */
+} lopt_estimator_quality;
+
+/* LOPT_ERR_TASK if the episode itself, or all but two samples, diverge. */
+LOPT_API lopt_status lopt_estimator_measure(const lopt_estimator_options *o, lopt_estimator_quality *out);
+
 /* ---- Evaluation ---------------------------------------------------------------------------------------------------------- */
 
 typedef struct lopt_eval_progress {

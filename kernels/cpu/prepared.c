@@ -21,6 +21,7 @@ static const float *part(const prepared_weights *w, weight_id id) {
 
 const float *prepared_initial(const prepared_weights *w, weight_id id) { return part(w, id); }
 const weight_layout *prepared_layout(const prepared_weights *w) { return &w->layout; }
+const float *prepared_flat(const prepared_weights *w) { return w->flat; }
 
 static size_t bias_floats(lopt_dims d) { return padded(3 * d.param) + padded(3 * d.tensor) + padded(3 * d.global); }
 

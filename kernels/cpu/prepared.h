@@ -15,7 +15,8 @@ lopt_status prepared_create(const weight_layout *layout, const float *flat, prep
 void prepared_set(prepared_weights *w, const float *flat);
 void prepared_free(prepared_weights *w);
 const weight_layout *prepared_layout(const prepared_weights *w);
-size_t prepared_bytes(const prepared_weights *w); /* that it holds */
+const float *prepared_flat(const prepared_weights *w); /* [layout->count], the values that were set */
+size_t prepared_bytes(const prepared_weights *w);      /* that it holds */
 /* Initial states, h [P], u [T], v [G]. */
 const float *prepared_initial(const prepared_weights *w, weight_id id);
 

@@ -23,7 +23,8 @@ static lopt_status place_run(unroll_run *r) {
     r->total = r->param_at[r->num_tensors];
     r->state_total = r->state_at[r->num_tensors];
     size_t params = round16(r->total), u = r->num_tensors * padded(d.tensor);
-    LOPT_TRY(memory_floats((d.attention ? 2 : 1) * params + r->state_total + u + padded(d.global), "a run", &r->storage));
+    r->storage_floats = (d.attention ? 2 : 1) * params + r->state_total + u + padded(d.global);
+    LOPT_TRY(memory_floats(r->storage_floats, "a run", &r->storage));
     float *at = r->storage;
     r->state = at, at += r->state_total;
     r->theta = at, at += params;
@@ -56,6 +57,11 @@ void unroll_run_free(unroll_run *r) {
     free(r->param_at);
     free(r->storage);
     free(r);
+}
+
+void unroll_run_copy(unroll_run *to, const unroll_run *from) {
+    to->at = from->at;
+    memcpy(to->storage, from->storage, from->storage_floats * sizeof(float));
 }
 
 lopt_status unroll_workspace_create(unroll_workspace **out) {

@@ -18,6 +18,7 @@ struct unroll_run {
     float *v;                    /* [padded G] */
     unroll_position at;
     float *storage;
+    size_t storage_floats;
 };
 
 /* Scalars of one tensor in one step. */

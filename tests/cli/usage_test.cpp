@@ -7,7 +7,7 @@ namespace {
 
 TEST(Cli, HelpOfEveryCommand) {
     for (const std::vector<std::string> &command :
-         {std::vector<std::string>{}, {"train"}, {"eval"}, {"bench"}, {"bench", "step"}, {"bench", "unroll"}, {"tasks"}, {"info"}}) {
+         {std::vector<std::string>{}, {"train"}, {"eval"}, {"bench"}, {"bench", "step"}, {"bench", "unroll"}, {"bench", "estimators"}, {"tasks"}, {"info"}}) {
         std::vector<std::string> arguments = command;
         arguments.push_back("--help");
         const Outcome r = lopt(arguments);
@@ -47,6 +47,11 @@ TEST(Cli, WrongCommandLinesAreOneClearSentence) {
                            {{"bench", "step", "--device", "cuda", "--params", "1k"}, "not in this build"},
                            {{"bench", "step", "--seconds", "0"}, "--seconds"},
                            {{"bench", "unroll", "--tasks", "quadratik"}, "quadratic"},
+                           {{"bench", "estimators", "--task", "quadratik"}, "quadratic"},
+                           {{"bench", "estimators", "--samples", "2"}, "--samples"},
+                           {{"bench", "estimators", "--set", "es.sigmaa=1"}, "did you mean es.sigma?"},
+                           {{"bench", "estimators", "--set", "estimator=pes"}, "all estimators"},
+                           {{"bench", "estimators", "--sizes", "parm=3"}, "param"},
                            {{"tasks", "quadratik"}, "did you mean quadratic?"},
                            {{"tasks", "mlp", "bowl"}, "one family"},
                            {{"info", "/nonexistent"}, "/nonexistent"},
@@ -93,6 +98,11 @@ TEST(Cli, BenchesPrintRoofsAndWriteJson) {
     EXPECT_EQ(unroll.status, 0) << unroll.err;
     EXPECT_TRUE(has(unroll.out, "rosenbrock"));
     EXPECT_TRUE(has(read_file(dir / "u.json"), "second_order_steps_per_second"));
+    const Outcome estimators = lopt({"bench", "estimators", "--task", "quadratic:n=2", "--steps", "7", "--window", "3", "--samples", "5", "--sizes",
+                                     "param=2,tensor=2,global=2", "--set", "es.pairs=2", "--json", dir / "e.json"});
+    EXPECT_EQ(estimators.status, 0) << estimators.err;
+    for (const char *word : {"bias", "variance", "tbptt", "es ", "pes", "nres", "mix"}) EXPECT_TRUE(has(estimators.out, word)) << word;
+    EXPECT_TRUE(has(read_file(dir / "e.json"), "\"bias_error\""));
     EXPECT_EQ(lopt({"bench", "step", "--params", "1k", "--seconds", "0.01", "--json", "/nonexistent/x"}).status, 1);
 }
 

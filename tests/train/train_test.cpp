@@ -115,13 +115,20 @@ TEST(Train, SaysWhenAttentionCannotLearn) {
     EXPECT_TRUE(train(dir / "b", with(small_run, "iterations=4")).notes.empty());
 }
 
+// Every estimator, with as few pairs as each can have.
+class Estimators : public ::testing::TestWithParam<const char *> {
+  protected:
+    const std::vector<std::string> run = with(with(small_run, std::string("estimator=") + GetParam()), "es.pairs=2");
+};
+INSTANTIATE_TEST_SUITE_P(All, Estimators, ::testing::Values("tbptt", "es", "pes", "nres", "mix"));
+
 #ifdef _OPENMP
-TEST(Train, SameBitsForAnyNumberOfThreads) {
+TEST_P(Estimators, SameBitsForAnyNumberOfThreads) {
     ScratchDir dir;
     const int before = omp_get_max_threads();
     for (int threads : {1, 2, 3, 7}) {
         omp_set_num_threads(threads);
-        ASSERT_EQ(train(dir / std::to_string(threads), small_run).status, LOPT_OK) << lopt_last_error();
+        ASSERT_EQ(train(dir / std::to_string(threads), run).status, LOPT_OK) << lopt_last_error();
     }
     omp_set_num_threads(before);
     for (const char *other : {"2", "3", "7"}) {
@@ -131,23 +138,72 @@ TEST(Train, SameBitsForAnyNumberOfThreads) {
 }
 #endif
 
-TEST(Train, SameBitsWhenStoppedAndResumedAnywhere) {
+TEST_P(Estimators, SameBitsWhenStoppedAndResumedAnywhere) {
     ScratchDir dir;
-    ASSERT_EQ(train(dir / "whole", small_run).status, LOPT_OK) << lopt_last_error();
+    ASSERT_EQ(train(dir / "whole", run).status, LOPT_OK) << lopt_last_error();
     for (uint64_t stop = 1; stop < 12; stop++) {
-        const std::string run = dir / ("stop" + std::to_string(stop));
-        Trained t = train(run, small_run, 0, stop);
+        const std::string path = dir / ("stop" + std::to_string(stop));
+        Trained t = train(path, run, 0, stop);
         ASSERT_EQ(t.status, LOPT_OK) << lopt_last_error();
         ASSERT_EQ(t.stopped, 1);
         ASSERT_EQ(t.seen.back().iteration, stop);
-        t = train(run, {}, 1);
+        t = train(path, {}, 1);
         ASSERT_EQ(t.status, LOPT_OK) << lopt_last_error();
         EXPECT_EQ(t.stopped, 0);
         EXPECT_EQ(t.seen.front().iteration, stop + 1);
-        EXPECT_EQ(weights_in(dir / "whole"), weights_in(run)) << stop;
-        EXPECT_EQ(metrics_of(dir / "whole"), metrics_of(run)) << stop;
-        EXPECT_EQ(read_file(dir / "whole/checkpoint-0000000012.safetensors"), read_file(run + "/checkpoint-0000000012.safetensors"));
+        EXPECT_EQ(weights_in(dir / "whole"), weights_in(path)) << stop;
+        EXPECT_EQ(metrics_of(dir / "whole"), metrics_of(path)) << stop;
+        EXPECT_EQ(read_file(dir / "whole/checkpoint-0000000012.safetensors"), read_file(path + "/checkpoint-0000000012.safetensors"));
     }
+}
+
+// Weights whose steps grow until floats end.
+void save_wild_weights(const std::string &path) {
+    Weights w;
+    ASSERT_EQ(lopt_weights_init("param=3,tensor=3,global=2", 1, &w.p), LOPT_OK);
+    const char *name;
+    size_t offset, shape[2];
+    for (size_t i = 0; lopt_weights_tensor(w.p, i, &name, &offset, shape); i++)
+        if (!std::strcmp(name, "learning_rate.bias")) lopt_weights_data(w.p)[offset] = 20.0f;
+    ASSERT_EQ(lopt_weights_save(w.p, path.c_str()), LOPT_OK);
+}
+
+// No gradient, the cap as loss, a fresh start.
+TEST_P(Estimators, DivergenceCostsTheCapAndNothingElse) {
+    ScratchDir dir;
+    save_wild_weights(dir / "wild.safetensors");
+    const std::vector<std::string> wild = {std::string("estimator=") + GetParam(), "es.pairs=2", "tasks=beale", "weights.from=" + (dir / "wild.safetensors"),
+                                           "iterations=4", "particles=6", "loss_cap=3", "average=0"};
+    Trained t = train(dir / "run", wild);
+    ASSERT_EQ(t.status, LOPT_OK) << lopt_last_error();
+    for (const lopt_train_progress &p : t.seen) {
+        EXPECT_EQ(p.diverged, 6u);
+        EXPECT_EQ(p.restarted, 6u);
+        EXPECT_DOUBLE_EQ(p.meta_loss, 3.0);
+        EXPECT_EQ(p.gradient_norm, 0.0);
+    }
+    Weights start;
+    ASSERT_EQ(lopt_weights_load((dir / "wild.safetensors").c_str(), &start.p), LOPT_OK);
+    EXPECT_EQ(weights_in(dir / "run"), std::vector<float>(lopt_weights_data(start.p), lopt_weights_data(start.p) + lopt_weights_count(start.p)));
+}
+
+TEST_P(Estimators, LearnsAndCountsItsSteps) {
+    ScratchDir dir;
+    Trained t = train(dir / "run", {std::string("estimator=") + GetParam(), "es.pairs=4", "es.sigma=0.02", "iterations=60", "particles=8", "tasks=quadratic:n=4",
+                                    "weights.options=attention=0,param=3,tensor=3,global=2", "window.min=10", "window.mean=0", "horizon.windows_mean=1",
+                                    "init_lr.min=1e-3", "init_lr.max=1e-3", "meta_optimizer.learning_rate=0.1"});
+    ASSERT_EQ(t.status, LOPT_OK) << lopt_last_error();
+    double first = 0, last = 0;
+    for (int i = 0; i < 10; i++) first += t.seen[i].meta_loss / 10, last += t.seen[50 + i].meta_loss / 10;
+    EXPECT_LT(last, first - 0.3);
+    const std::string name = GetParam();
+    const uint64_t unrolls = name == "tbptt" ? 1 : name == "es" ? 9 : 8;
+    EXPECT_EQ(t.seen.back().inner_steps, 60u * 8 * 10 * unrolls);
+}
+
+TEST(Train, PerturbationsReachAttentionWithoutSecondDerivatives) {
+    ScratchDir dir;
+    EXPECT_TRUE(train(dir / "a", with(with(with(small_run, "second_derivatives=false"), "iterations=2"), "estimator=pes")).notes.empty());
 }
 
 TEST(Train, KilledBetweenCheckpointsGoesOnFromTheLast) {
