@@ -29,11 +29,13 @@ static const cli_syntax syntax = {
     "Measure the estimators of the meta-gradient on one task: how far each is off on average, how much it scatters, what it costs.\v"
     "An estimate is the mean over the windows of one episode; the truth is the exact gradient of the episode in one piece. Task, start and "
     "minibatches stay the same, so that all scatter is the estimator's own.\n\n"
-    "  bias      |expectation - truth| / |truth|, noise taken out, and its standard error: what no number of particles removes\n"
+    "  bias      |expectation - truth| / |truth|, noise taken out, and its error:\n"
+    "            what no number of particles removes\n"
     "  cosine    between expectation and truth: 1 is the right direction\n"
-    "  variance  of one estimate, summed over the weights, / |truth|^2: falls as 1 / (particles x pairs), grows with the number of weights\n"
-    "  steps     inner steps of one estimate; a step of tbptt and mix goes backward as well\n"
-    "  at 1 s    |error| / |truth| when estimates are averaged over one second of one core: sqrt(bias^2 + variance ms / 1000)\n\n"
+    "  variance  of one estimate, summed over the weights, / |truth|^2: falls as\n"
+    "            1 / (particles x pairs), grows with the number of weights\n"
+    "  steps     inner steps of one estimate; tbptt and mix take them backward too\n"
+    "  at 1 s    |error| / |truth| of the mean over one second of one core\n\n"
     "How to choose. tbptt has no scatter and costs least; its bias is what lies beyond the window. If that is small, or if longer windows "
     "make it so without exploding gradients, take it. es has the same blindness and scatters too: it serves where a window cannot be "
     "differentiated, or where its loss is so rough that only a smoothed gradient (es.sigma) means something. pes and nres see the whole "
@@ -43,8 +45,8 @@ static const cli_syntax syntax = {
     "at least --steps; what is left of that of pes and nres is the smoothing by es.sigma.\n\n"
     "Examples:\n"
     "  lopt bench estimators\n"
-    "  lopt bench estimators --task rosenbrock --steps 200 --window 10 --set es.pairs=32 --set es.sigma=0.003\n"
-    "  lopt bench estimators --sizes '' --set weights.from=runs/mine/weights.safetensors --json estimators.json\n"};
+    "  lopt bench estimators --task rosenbrock --steps 200 --set es.pairs=32\n"
+    "  lopt bench estimators --sizes '' --set weights.from=w.safetensors\n"};
 
 typedef struct estimators_job {
     const char *task, *json, *overrides[OVERRIDES_MAX];

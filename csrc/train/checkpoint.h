@@ -1,5 +1,5 @@
 /* Checkpoints: everything of a training but its configuration, so that going on gives the same bits as never having stopped.
- * Safetensors, format lopt.train.v1; independent of threads and instruction set. */
+ * Safetensors, format lopt.train.v2; independent of threads and instruction set. */
 #ifndef LOPT_TRAIN_CHECKPOINT_H
 #define LOPT_TRAIN_CHECKPOINT_H
 
