@@ -53,7 +53,8 @@ enum { TRANSFORM_NOISE, TRANSFORM_SCALE, TRANSFORM_SPREAD, TRANSFORM_KEYS };
 
 #define TASK_FAMILIES(X)                                                                                       \
     X(quadratic) X(bowl) X(ackley) X(beale) X(booth) X(branin) X(log_sum_exp) X(matyas) X(michalewicz)         \
-    X(rosenbrock) X(styblinski_tang) X(softmax_regression) X(mlp) X(digits_softmax) X(digits_mlp)
+    X(rosenbrock) X(styblinski_tang) X(softmax_regression) X(mlp) X(digits_softmax) X(digits_mlp)              \
+    X(digits_wide) X(digits_deep) X(digits_conv) X(digits_autoencoder) X(teacher_mlp)
 
 /* The family of this name for this instruction set; NULL beyond the last. */
 const task_family *task_family_at(size_t index, cpu_isa isa);
