@@ -24,23 +24,34 @@ CELL_FN batch_order batch_begin(const task_draw *draw, uint32_t rows, uint32_t b
     return o;
 }
 
+/* One pass of the network, which may land beyond the last row. */
+CELL_FN uint32_t batch_pass(const batch_order *o, uint32_t at) {
+    const uint32_t mask = ((uint32_t)1 << o->half_bits) - 1;
+    uint32_t left = at >> o->half_bits, right = at & mask;
+    for (int round = 0; round < BATCH_ROUNDS; round++) {
+        uint32_t mix = (right ^ o->keys.u[round]) * 0x9E3779B1u;
+        mix ^= mix >> 15;
+        mix *= 0x85EBCA77u;
+        uint32_t next = left ^ ((mix >> 13) & mask);
+        left = right;
+        right = next;
+    }
+    return left << o->half_bits | right;
+}
+
 /* The row at place `i` of the batch. */
 CELL_FN uint32_t batch_row(const batch_order *o, uint32_t i) {
-    const uint32_t mask = ((uint32_t)1 << o->half_bits) - 1;
     uint32_t at = o->first + i;
-    do {
-        uint32_t left = at >> o->half_bits, right = at & mask;
-        for (int round = 0; round < BATCH_ROUNDS; round++) {
-            uint32_t mix = (right ^ o->keys.u[round]) * 0x9E3779B1u;
-            mix ^= mix >> 15;
-            mix *= 0x85EBCA77u;
-            uint32_t next = left ^ ((mix >> 13) & mask);
-            left = right;
-            right = next;
-        }
-        at = left << o->half_bits | right;
-    } while (at >= o->rows);
+    do at = batch_pass(o, at);
+    while (at >= o->rows);
     return at;
+}
+
+/* The rows at places [first, first + count): first passes without a branch, so that they are made in vectors; then the few walks. */
+CELL_FN void batch_rows(const batch_order *o, uint32_t first, uint32_t count, uint32_t *row) {
+    for (uint32_t i = 0; i < count; i++) row[i] = batch_pass(o, o->first + first + i);
+    for (uint32_t i = 0; i < count; i++)
+        while (row[i] >= o->rows) row[i] = batch_pass(o, row[i]);
 }
 
 #endif

@@ -20,7 +20,8 @@ CELL_FN size_t conv_inputs(conv_shape s) { return (size_t)s.channels * s.side * 
 /* Where tap `tap` of output place `place` looks in a channel; -1: outside of the image. */
 CELL_FN int64_t conv_look(conv_shape s, size_t tap, size_t place) {
     const int64_t side = s.side, across = (int64_t)conv_out_side(s);
-    const int64_t y = (int64_t)place / across * s.stride + (int64_t)tap / 3 - 1, x = (int64_t)place % across * s.stride + (int64_t)tap % 3 - 1;
+    const int64_t y = (int64_t)place / across * s.stride + (int64_t)tap / 3 - 1,
+                  x = (int64_t)place % across * s.stride + (int64_t)tap % 3 - 1;
     return y < 0 || x < 0 || y >= side || x >= side ? -1 : y * side + x;
 }
 

@@ -14,10 +14,22 @@ CELL_FN const float *net_columns(const dense_net *n, int l, const float *a, cons
 }
 
 /* z = a W + b (+ z where add); b may be NULL. */
-CELL_FN void net_up(const dense_net *n, int l, const float *w, const float *b, const float *a, const net_tile *t, int add, float *z) {
+CELL_FN void net_up(const dense_net *n, int l, const float *w, const float *b, const float *a, const net_tile *t, int add,
+                    float *z) {
     const net_layer m = net_layer_at(n, l);
     const size_t columns = m.places * t->span;
-    const net_product p = {m.in, m.out, columns, w, net_columns(n, l, a, t), m.out, 1, columns, z, columns, b, add};
+    const net_product p = {.ks = m.in,
+                           .outs = m.out,
+                           .columns = columns,
+                           .w = w,
+                           .w_k = m.out,
+                           .w_o = 1,
+                           .x = net_columns(n, l, a, t),
+                           .x_k = columns,
+                           .z = z,
+                           .z_o = columns,
+                           .bias = b,
+                           .add = add};
     net_multiply(&p);
 }
 
@@ -26,7 +38,17 @@ CELL_FN void net_down(const dense_net *n, int l, const float *w, const float *de
     const net_layer m = net_layer_at(n, l);
     const size_t columns = m.places * t->span;
     const int conv = n->conv[l].channels > 0;
-    const net_product p = {m.out, m.in, columns, w, delta, 1, m.out, columns, conv ? t->columns : below, columns, NULL, !conv && add};
+    const net_product p = {.ks = m.out,
+                           .outs = m.in,
+                           .columns = columns,
+                           .w = w,
+                           .w_k = 1,
+                           .w_o = m.out,
+                           .x = delta,
+                           .x_k = columns,
+                           .z = conv ? t->columns : below,
+                           .z_o = columns,
+                           .add = !conv && add};
     net_multiply(&p);
     if (conv) conv_scatter(n->conv[l], t->columns, t->span, add, below);
 }

@@ -57,35 +57,41 @@ static double accuracy(const task_instance *t, const dense_net *shape, const flo
 static const lopt_task_key keys[] = {TASK_TRANSFORM_KEYS};
 
 /* The family of the network called `name`; `is_classifier` 0 or 1. */
-#define DIGITS_FAMILY(name, gain, is_classifier, summary, formula)                                                             \
-    static void name##_plan(task_instance *t) {                                                                                \
-        dense_net n = net_of(t, &name);                                                                                        \
-        net_plan(&n, t);                                                                                                       \
-        t->data_floats = (PIXELS + 1) * DIGITS_ROWS;                                                                           \
-    }                                                                                                                          \
-    static void name##_start(const task_instance *t, uint64_t seed, float *params) {                                           \
-        start(t, &name, gain, seed, params);                                                                                   \
-    }                                                                                                                          \
+#define DIGITS_FAMILY(name, gain, is_classifier, summary, formula)                                                               \
+    static void name##_plan(task_instance *t) {                                                                                  \
+        dense_net n = net_of(t, &name);                                                                                          \
+        net_plan(&n, t);                                                                                                         \
+        t->data_floats = (PIXELS + 1) * DIGITS_ROWS;                                                                             \
+    }                                                                                                                            \
+    static void name##_start(const task_instance *t, uint64_t seed, float *params) { start(t, &name, gain, seed, params); }      \
     static double name##_loss_grad(const task_instance *t, const task_draw *draw, const float *params, float *grad, float *ws) { \
-        dense_net n = net_of(t, &name);                                                                                        \
-        return net_loss_grad(&n, draw, params, grad, ws);                                                                      \
-    }                                                                                                                          \
-    static void name##_hvp(const task_instance *t, const task_draw *draw, const float *params, const float *v, float *out,     \
-                           float *ws) {                                                                                        \
-        dense_net n = net_of(t, &name);                                                                                        \
-        net_hvp(&n, draw, params, v, out, ws);                                                                                 \
-    }                                                                                                                          \
-    static double name##_accuracy(const task_instance *t, const float *params, float *ws) {                                    \
-        return accuracy(t, &name, params, ws);                                                                                 \
-    }                                                                                                                          \
-    static const char *const name##_instances[] = {#name};                                                                     \
-    const task_family ISA_SYMBOL(name##_family) = {                                                                            \
-        {#name, summary, formula ", 1,500 rows, batch 64", TRANSFORM_KEYS, keys, 1, name##_instances, 1, is_classifier},       \
-        1, name##_plan, make, name##_start, name##_loss_grad, name##_hvp, (is_classifier) ? name##_accuracy : NULL};
+        dense_net n = net_of(t, &name);                                                                                          \
+        return net_loss_grad(&n, draw, params, grad, ws);                                                                        \
+    }                                                                                                                            \
+    static void name##_hvp(const task_instance *t, const task_draw *draw, const float *params, const float *v, float *out,       \
+                           float *ws) {                                                                                          \
+        dense_net n = net_of(t, &name);                                                                                          \
+        net_hvp(&n, draw, params, v, out, ws);                                                                                   \
+    }                                                                                                                            \
+    static double name##_accuracy(const task_instance *t, const float *params, float *ws) {                                      \
+        return accuracy(t, &name, params, ws);                                                                                   \
+    }                                                                                                                            \
+    static const char *const name##_instances[] = {#name};                                                                       \
+    const task_family ISA_SYMBOL(name##_family) = {                                                                              \
+        {#name, summary, formula ", 1,500 rows, batch 64", TRANSFORM_KEYS, keys, 1, name##_instances, 1, is_classifier},         \
+        1,                                                                                                                       \
+        name##_plan,                                                                                                             \
+        make,                                                                                                                    \
+        name##_start,                                                                                                            \
+        name##_loss_grad,                                                                                                        \
+        name##_hvp,                                                                                                              \
+        (is_classifier) ? name##_accuracy : NULL};
 
 DIGITS_FAMILY(digits_softmax, 1.0f, 1, "handwritten digits, linear classifier (held out)", "cross-entropy")
 DIGITS_FAMILY(digits_mlp, HE, 1, "handwritten digits, 64-32-10 ReLU network (held out)", "cross-entropy")
 DIGITS_FAMILY(digits_wide, HE, 1, "handwritten digits, 64-512-10 ReLU network (held out)", "cross-entropy")
 DIGITS_FAMILY(digits_deep, 1.0f, 1, "handwritten digits, ten layers of 16 tanh units (held out)", "cross-entropy")
-DIGITS_FAMILY(digits_conv, HE, 1, "handwritten digits, convolutions 3x3x8 and 3x3x16 of stride 2, ReLU, dense (held out)", "cross-entropy")
-DIGITS_FAMILY(digits_autoencoder, 1.0f, 0, "handwritten digits, 64-32-8-32-64 tanh autoencoder (held out)", "mean over rows of |output - input|^2")
+DIGITS_FAMILY(digits_conv, HE, 1, "handwritten digits, convolutions 3x3x8 and 3x3x16 of stride 2, ReLU, dense (held out)",
+              "cross-entropy")
+DIGITS_FAMILY(digits_autoencoder, 1.0f, 0, "handwritten digits, 64-32-8-32-64 tanh autoencoder (held out)",
+              "mean over rows of |output - input|^2")

@@ -82,14 +82,19 @@ static const lopt_task_key keys[] = {{"inputs", "input features", 8, 1, INPUTS_L
                                      {"hidden", "sizes of the hidden layers", 8, 1, 256, 1, 1, "8x5"},
                                      {"batch", "rows in a minibatch", 10, 1, ROWS, 1, 0, "10"},
                                      TASK_TRANSFORM_KEYS};
-static const char *const instances[] = {"mlp:inputs=8,hidden=8x5,batch=10",        "mlp:inputs=12,hidden=8x5x3,batch=200",
-                                        "mlp:inputs=5,hidden=4x4x4x4,batch=100",   "mlp:inputs=11,hidden=4x5x6,batch=64",
-                                        "mlp:inputs=9,hidden=8,batch=128",         "mlp:inputs=7,hidden=8x5,batch=16",
-                                        "mlp:inputs=8,hidden=32x64,batch=10",      "mlp:inputs=12,hidden=16x8x3,batch=200",
-                                        "mlp:inputs=5,hidden=8x8x8x8,batch=100",   "mlp:inputs=11,hidden=10x12x12,batch=64",
-                                        "mlp:inputs=9,hidden=32,batch=128",        "mlp:inputs=7,hidden=32x64,batch=16"};
+static const char *const instances[] = {
+    "mlp:inputs=8,hidden=8x5,batch=10",       "mlp:inputs=12,hidden=8x5x3,batch=200",  "mlp:inputs=5,hidden=4x4x4x4,batch=100",
+    "mlp:inputs=11,hidden=4x5x6,batch=64",    "mlp:inputs=9,hidden=8,batch=128",       "mlp:inputs=7,hidden=8x5,batch=16",
+    "mlp:inputs=8,hidden=32x64,batch=10",     "mlp:inputs=12,hidden=16x8x3,batch=200", "mlp:inputs=5,hidden=8x8x8x8,batch=100",
+    "mlp:inputs=11,hidden=10x12x12,batch=64", "mlp:inputs=9,hidden=32,batch=128",      "mlp:inputs=7,hidden=32x64,batch=16"};
 
 const task_family ISA_SYMBOL(mlp_family) = {
     {"mlp", "sigmoid networks that imitate a random ReLU network", "cross-entropy + 1e-3 mean over tensors of |.|^2, 1,000 rows",
      sizeof keys / sizeof keys[0], keys, sizeof instances / sizeof instances[0], instances, 0, 0},
-    1, plan, make, start, loss_grad, hvp, NULL};
+    1,
+    plan,
+    make,
+    start,
+    loss_grad,
+    hvp,
+    NULL};

@@ -37,12 +37,12 @@ CELL_FN void activation_scale_along(int kind, size_t n, const float *a, const fl
     }
 }
 
-#define NET_ACTIVATION_CASES(kind, function, ...)                                \
-    do {                                                                         \
-        if ((kind) == NET_RELU) function(NET_RELU, __VA_ARGS__);                 \
-        else if ((kind) == NET_TANH) function(NET_TANH, __VA_ARGS__);            \
-        else function(NET_SIGMOID, __VA_ARGS__);                                 \
-        team_sync();                                                             \
+#define NET_ACTIVATION_CASES(kind, function, ...)                     \
+    do {                                                              \
+        if ((kind) == NET_RELU) function(NET_RELU, __VA_ARGS__);      \
+        else if ((kind) == NET_TANH) function(NET_TANH, __VA_ARGS__); \
+        else function(NET_SIGMOID, __VA_ARGS__);                      \
+        team_sync();                                                  \
     } while (0)
 
 #endif

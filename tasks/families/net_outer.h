@@ -47,7 +47,17 @@ CELL_FN size_t net_stride(size_t n) { return net_round(n, 16) | 16; }
 CELL_FN void outer_by_outputs(size_t in, size_t out, const float *a, const float *delta, size_t rows, size_t chunk, int add,
                               float *grad, float *scratch) {
     const size_t stride = net_stride(out);
-    net_product p = {chunk, in, out, a, scratch, 1, rows, stride, grad, out, NULL, add};
+    net_product p = {.ks = chunk,
+                     .outs = in,
+                     .columns = out,
+                     .w = a,
+                     .w_k = 1,
+                     .w_o = rows,
+                     .x = scratch,
+                     .x_k = stride,
+                     .z = grad,
+                     .z_o = out,
+                     .add = add};
     for (size_t r = 0; r < rows; r += chunk, p.add = 1) {
         net_transpose(delta + r, rows, out, chunk, scratch, stride);
         p.w = a + r;
@@ -92,8 +102,8 @@ CELL_FN void outer_by_rows(size_t in, size_t out, const float *a, const float *d
 
 /* grad [in, out] of a layer's weights and, unless NULL, grad_b [out] of its biases. a [in][rows], delta [out][rows]; `add`: onto what
  * is there; chunk and scratch as above. */
-PRODUCT_FN void net_outer(size_t in, size_t out, const float *a, const float *delta, size_t rows, size_t chunk, int add, float *grad,
-                          float *grad_b, float *scratch) {
+PRODUCT_FN void net_outer(size_t in, size_t out, const float *a, const float *delta, size_t rows, size_t chunk, int add,
+                          float *grad, float *grad_b, float *scratch) {
     const size_t by_rows = out * (rows / VF_LANES + OUTER_SUM_COST), by_outputs = net_round(out, VF_LANES) / VF_LANES * rows;
     if (by_rows < by_outputs) outer_by_rows(in, out, a, delta, rows, add, grad);
     else outer_by_outputs(in, out, a, delta, rows, chunk, add, grad, scratch);

@@ -51,10 +51,10 @@ typedef struct net_tile {
     size_t rows, span;
     float *a[NET_LAYERS_MAX + 1], *delta, *delta_below; /* a[0] the inputs ... a[L] the outputs; probabilities for cross-entropy */
     float *ra[NET_LAYERS_MAX + 1], *rdelta, *rdelta_below; /* along a direction v, for J'v */
-    float *columns;    /* a convolution's inputs at each place (conv.h) */
-    float *target;     /* [outputs][span] */
-    float *scratch;    /* of net_outer and net_load */
-    float label[NET_TILE], weight[NET_TILE]; /* weight: 1/rows of the mean, 0 beyond the last row */
+    float *columns;                                        /* a convolution's inputs at each place (conv.h) */
+    float *target;                                         /* [outputs][span] */
+    float *scratch;                                        /* of net_outer and net_load */
+    float label[NET_TILE], weight[NET_TILE];               /* weight: 1/rows of the mean, 0 beyond the last row */
 } net_tile;
 
 CELL_FN float *net_take(float *workspace, size_t *used, size_t floats) {
@@ -100,12 +100,12 @@ CELL_FN void net_plan(const dense_net *n, task_instance *t) {
     t->workspace_floats = net_place(n, NULL, &tile);
 }
 
-/* Rows `row` [span] of data, as [unit][span]. scratch [span * stride] */
-CELL_FN void net_gather(const float *data, size_t stride, const uint32_t *row, size_t span, size_t units, float *scratch, float *to) {
-    TEAM_FOR(i, span)
-    for (size_t u = 0; u < stride; u += VF_LANES) vf_store(scratch + i * stride + u, vf_load(data + row[i] * stride + u));
+/* Rows `row` [t->span] of data, as [unit][span]. */
+CELL_FN void net_gather(const float *data, size_t stride, const uint32_t *row, const net_tile *t, size_t units, float *to) {
+    TEAM_FOR(i, t->span)
+    for (size_t u = 0; u < stride; u += VF_LANES) vf_store(t->scratch + i * stride + u, vf_load(data + row[i] * stride + u));
     team_sync();
-    net_transpose(scratch, stride, span, units, to, span);
+    net_transpose(t->scratch, stride, t->span, units, to, t->span);
 }
 
 /* Inputs, labels or targets, and weights of rows [first, first + NET_TILE) of the batch, or of the whole data (order NULL). Rows that do
@@ -114,15 +114,16 @@ CELL_FN void net_load(const dense_net *n, const batch_order *order, size_t first
     uint32_t row[NET_TILE];
     t->rows = total - first < NET_TILE ? total - first : NET_TILE;
     t->span = net_round(t->rows, VF_LANES);
+    if (order) batch_rows(order, (uint32_t)first, (uint32_t)t->rows, row);
     for (size_t i = 0; i < t->span; i++) {
-        const uint32_t at = (uint32_t)(first + (i < t->rows ? i : 0));
-        row[i] = i >= t->rows ? row[0] : order ? batch_row(order, at) : at;
+        if (i >= t->rows) row[i] = row[0];
+        else if (!order) row[i] = (uint32_t)(first + i);
         t->label[i] = n->labels ? n->labels[row[i]] : 0.0f;
         t->weight[i] = i < t->rows ? 1.0f / (float)total : 0.0f;
     }
-    net_gather(n->inputs, n->input_stride, row, t->span, n->size[0], t->scratch, t->a[0]);
+    net_gather(n->inputs, n->input_stride, row, t, n->size[0], t->a[0]);
     if (n->targets == n->inputs) t->target = t->a[0];
-    else if (n->targets) net_gather(n->targets, n->target_stride, row, t->span, n->size[n->layers], t->scratch, t->target);
+    else if (n->targets) net_gather(n->targets, n->target_stride, row, t, n->size[n->layers], t->target);
 }
 
 #endif

@@ -44,7 +44,8 @@ static void make(task_instance *t) {
         for (size_t r = cluster; r < ROWS; r += CLUSTERS) {
             random_normals(t->seed, RANDOM_TASK_DATA, DATA_POINT, (uint32_t)r, d, z);
             for (size_t j = 0; j < d; j++) {
-                float x = random_bits(t->seed, RANDOM_TASK_DATA, DATA_VERTEX, (uint32_t)j, cluster).u[0] & 1 ? separation : -separation;
+                float x =
+                    random_bits(t->seed, RANDOM_TASK_DATA, DATA_VERTEX, (uint32_t)j, cluster).u[0] & 1 ? separation : -separation;
                 for (size_t k = 0; k < d; k++) x += map[j * d + k] * z[k];
                 t->data[r * stride + j] = x;
             }
@@ -71,14 +72,23 @@ static const lopt_task_key keys[] = {{"features", "input features", 10, 1, FEATU
                                      {"sep", "distance of the cluster centres from 0 along each axis", 2, 0, 100, 0, 0, "2"},
                                      {"batch", "rows in a minibatch", 100, 1, ROWS, 1, 0, "100"},
                                      TASK_TRANSFORM_KEYS};
-static const char *const instances[] = {
-    "softmax_regression:features=10,sep=2,batch=100",           "softmax_regression:features=100,sep=1,batch=50",
-    "softmax_regression:features=200,sep=1.5,batch=20",         "softmax_regression:features=256,sep=1.5,batch=100",
-    "softmax_regression:features=10,sep=2,batch=100,noise=0.5", "softmax_regression:features=100,sep=1,batch=50,noise=0.1",
-    "softmax_regression:features=200,sep=1.5,batch=20,noise=0.1", "softmax_regression:features=256,sep=1.5,batch=100,noise=0.5"};
+static const char *const instances[] = {"softmax_regression:features=10,sep=2,batch=100",
+                                        "softmax_regression:features=100,sep=1,batch=50",
+                                        "softmax_regression:features=200,sep=1.5,batch=20",
+                                        "softmax_regression:features=256,sep=1.5,batch=100",
+                                        "softmax_regression:features=10,sep=2,batch=100,noise=0.5",
+                                        "softmax_regression:features=100,sep=1,batch=50,noise=0.1",
+                                        "softmax_regression:features=200,sep=1.5,batch=20,noise=0.1",
+                                        "softmax_regression:features=256,sep=1.5,batch=100,noise=0.5"};
 
 const task_family ISA_SYMBOL(softmax_regression_family) = {
     {"softmax_regression", "linear classifiers on two classes of Gaussian clusters",
      "cross-entropy + 1e-3 mean over tensors of |.|^2, 1,000 rows", sizeof keys / sizeof keys[0], keys,
      sizeof instances / sizeof instances[0], instances, 0, 0},
-    1, plan, make, start, loss_grad, hvp, NULL};
+    1,
+    plan,
+    make,
+    start,
+    loss_grad,
+    hvp,
+    NULL};
