@@ -73,7 +73,7 @@ enum {
     X(rosenbrock) X(styblinski_tang) X(softmax_regression) X(mlp) X(digits_softmax) X(digits_mlp) X(outward_snake)    \
     X(sum_of_quadratics) X(projection_quadratic) X(sparse_softmax) X(poisson_regression) X(factorisation)             \
     X(mnist_mlp) X(cifar10_mlp) X(norm) X(dependency_chain) X(min_max_well) X(matmul) X(rosenbrock_100) X(char_rnn)   \
-    X(char_attention)
+    X(char_attention) X(digits_wide) X(digits_deep) X(digits_conv) X(digits_autoencoder) X(teacher_mlp)
 
 /* The family of this name for this instruction set; NULL beyond the last. */
 const task_family *task_family_at(size_t index, cpu_isa isa);

@@ -115,6 +115,10 @@ CELL_FN vf vf_lane_index(void) {
 #endif
 
 /* The first `count` floats of p, zeros in the other lanes; nothing beyond is read (or written). count 0..VF_LANES */
+#if VF_LANES == 16 && defined(__AVX512F__)
+CELL_FN vf vf_load_first(const float *p, int count) { return (vf)_mm512_maskz_loadu_ps((__mmask16)((1u << count) - 1), p); }
+CELL_FN void vf_store_first(float *p, vf a, int count) { _mm512_mask_storeu_ps(p, (__mmask16)((1u << count) - 1), (__m512)a); }
+#else
 CELL_FN vf vf_load_first(const float *p, int count) {
     float lane[VF_LANES];
     for (int i = 0; i < VF_LANES; i++) lane[i] = i < count ? p[i] : 0.0f;
@@ -125,6 +129,7 @@ CELL_FN void vf_store_first(float *p, vf a, int count) {
     vf_store(lane, a);
     for (int i = 0; i < VF_LANES && i < count; i++) p[i] = lane[i];
 }
+#endif
 /* 1 in the first `count` lanes, 0 in the others. */
 CELL_FN vf vf_first_lanes(int count) {
     return vf_select(vf_lane_index() < vf_set1((float)count), vf_set1(1.0f), vf_set1(0.0f));

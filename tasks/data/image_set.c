@@ -29,10 +29,9 @@ lopt_status image_set_make(size_t pixels, size_t train, size_t test, image_set *
     return LOPT_OK;
 }
 
-/* Pixel by pixel, so that what is written lies side by side. */
 void image_set_put(const image_set *s, size_t first, size_t count, const unsigned char *bytes, size_t stride) {
-    for (size_t p = 0; p < s->pixels; p++)
-        for (size_t r = 0; r < count; r++) s->data[p * (s->train + s->test) + first + r] = (float)bytes[r * stride + p] / 255.0f;
+    for (size_t r = 0; r < count; r++)
+        for (size_t p = 0; p < s->pixels; p++) s->data[(first + r) * s->pixels + p] = (float)bytes[r * stride + p] / 255.0f;
 }
 
 lopt_status image_set_label(const image_set *s, int keep, size_t at, unsigned char label, const char *path, size_t row) {

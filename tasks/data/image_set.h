@@ -10,7 +10,7 @@ enum { MNIST_PIXELS = 28 * 28, CIFAR10_PIXELS = 3 * 32 * 32, IMAGE_CLASSES = 10 
 
 typedef struct image_set {
     size_t pixels, train, test; /* rows to train and to test */
-    float *data;                /* [pixels][train + test] from 0 to 1, rows to train first; then the labels [train + test] */
+    float *data;                /* [train + test][pixels] from 0 to 1, rows to train first; then the labels [train + test] */
 } image_set;
 
 /* The readers: the first `rows` training rows of the files in the folder, and all test rows; data is malloc'ed. All of every file is read

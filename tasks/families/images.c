@@ -9,8 +9,8 @@ enum { ROWS, HIDDEN = 64, BATCH = 64 };
 static dense_net net_of_size(const task_instance *t, size_t pixels) {
     dense_net n = {0};
     n.layers = 2;
-    n.relu = 1;
-    n.size[0] = n.widest = pixels;
+    n.activation = NET_RELU;
+    n.size[0] = n.input_stride = pixels; /* 784 and 3,072: multiples of NET_PAD */
     n.size[1] = HIDDEN;
     n.size[2] = IMAGE_CLASSES;
     n.rows = (uint32_t)t->values.number[ROWS];
@@ -21,9 +21,8 @@ static dense_net net_of_size(const task_instance *t, size_t pixels) {
 /* With its data: image_set's layout. */
 static dense_net net_of(const task_instance *t) {
     dense_net n = net_of_size(t, t->counts[0] / HIDDEN);
-    n.input_stride = t->shared_train + t->shared_test;
     n.inputs = t->shared;
-    n.labels = t->shared + n.size[0] * n.input_stride;
+    n.labels = t->shared + n.size[0] * (t->shared_train + t->shared_test);
     return n;
 }
 
@@ -65,7 +64,7 @@ static void hvp(const task_instance *t, const task_draw *draw, const float *para
 
 static double accuracy(const task_instance *t, const float *params, float *workspace) {
     dense_net n = net_of(t);
-    n.inputs += t->shared_train;
+    n.inputs += t->shared_train * n.input_stride;
     n.labels += t->shared_train;
     n.rows = (uint32_t)t->shared_test;
     return net_accuracy(&n, params, workspace);

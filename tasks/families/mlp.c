@@ -9,29 +9,28 @@ enum { DATA_INPUT, DATA_TEACHER };
 static dense_net net_of(const task_instance *t) {
     dense_net n = {0};
     n.layers = (int)t->values.list_count + 1;
-    n.size[0] = n.widest = (size_t)t->values.number[KEY_INPUTS];
+    n.size[0] = (size_t)t->values.number[KEY_INPUTS];
     for (size_t i = 0; i < t->values.list_count; i++) n.size[i + 1] = t->values.list[i];
     n.size[n.layers] = 2;
-    for (int l = 1; l <= n.layers; l++) n.widest = n.size[l] > n.widest ? n.size[l] : n.widest;
     n.regulariser = 1e-3f;
     n.rows = ROWS;
     n.batch = (uint32_t)t->values.number[KEY_BATCH];
     n.inputs = t->data;
-    n.input_stride = ROWS;
-    n.labels = t->data + n.size[0] * ROWS;
+    n.input_stride = net_round(n.size[0], NET_PAD);
+    n.labels = t->data + n.input_stride * ROWS;
     return n;
 }
 
 static void plan(task_instance *t) {
     dense_net n = net_of(t);
     net_plan(&n, t);
-    t->data_floats = (n.size[0] + 1) * ROWS;
+    t->data_floats = (n.input_stride + 1 + n.size[0]) * ROWS; /* inputs, labels, and make's scratch */
 }
 
 /* First output of a teacher for one row: six layers of width 20, the last one linear. */
 static float teacher(size_t inputs, const float *x, const float *weights) {
     float a[INPUTS_LIMIT], b[TEACHER_WIDTH];
-    for (size_t i = 0; i < inputs; i++) a[i] = x[i * ROWS];
+    for (size_t i = 0; i < inputs; i++) a[i] = x[i];
     for (int l = 0; l < TEACHER_LAYERS; l++) {
         const size_t in = l == 0 ? inputs : TEACHER_WIDTH;
         const float gain = sqrtf(2.0f / (float)in);
@@ -49,16 +48,17 @@ static float teacher(size_t inputs, const float *x, const float *weights) {
 
 /* Labels by the first teacher under which both classes hold 10 %; the last one tried otherwise. */
 static void make(task_instance *t) {
-    const size_t inputs = (size_t)t->values.number[KEY_INPUTS];
+    const size_t inputs = (size_t)t->values.number[KEY_INPUTS], stride = net_round(inputs, NET_PAD);
     float weights[(INPUTS_LIMIT + (TEACHER_LAYERS - 1) * TEACHER_WIDTH) * TEACHER_WIDTH];
-    float *labels = t->data + inputs * ROWS;
-    random_normals(t->seed, RANDOM_TASK_DATA, DATA_INPUT, 0, inputs * ROWS, t->data);
+    float *labels = t->data + stride * ROWS, *drawn = labels + ROWS;
+    random_normals(t->seed, RANDOM_TASK_DATA, DATA_INPUT, 0, inputs * ROWS, drawn);
+    for (size_t i = 0; i < inputs * ROWS; i++) t->data[i % ROWS * stride + i / ROWS] = drawn[i];
     for (uint32_t attempt = 0; attempt < TEACHER_TRIES; attempt++) {
         size_t ones = 0;
         random_normals(t->seed, RANDOM_TASK_DATA, DATA_TEACHER, attempt,
                        (inputs + (TEACHER_LAYERS - 1) * TEACHER_WIDTH) * TEACHER_WIDTH, weights);
         for (size_t r = 0; r < ROWS; r++) {
-            labels[r] = teacher(inputs, t->data + r, weights) > 0.0f ? 1.0f : 0.0f;
+            labels[r] = teacher(inputs, t->data + r * stride, weights) > 0.0f ? 1.0f : 0.0f;
             ones += labels[r] > 0.0f;
         }
         if (ones >= ROWS / 10 && ones <= ROWS - ROWS / 10) return;
@@ -82,14 +82,19 @@ static const lopt_task_key keys[] = {{"inputs", "input features", 8, 1, INPUTS_L
                                      {"hidden", "sizes of the hidden layers", 8, 1, 256, 1, 1, "8x5"},
                                      {"batch", "rows in a minibatch", 10, 1, ROWS, 1, 0, "10"},
                                      TASK_TRANSFORM_KEYS};
-static const char *const instances[] = {"mlp:inputs=8,hidden=8x5,batch=10",        "mlp:inputs=12,hidden=8x5x3,batch=200",
-                                        "mlp:inputs=5,hidden=4x4x4x4,batch=100",   "mlp:inputs=11,hidden=4x5x6,batch=64",
-                                        "mlp:inputs=9,hidden=8,batch=128",         "mlp:inputs=7,hidden=8x5,batch=16",
-                                        "mlp:inputs=8,hidden=32x64,batch=10",      "mlp:inputs=12,hidden=16x8x3,batch=200",
-                                        "mlp:inputs=5,hidden=8x8x8x8,batch=100",   "mlp:inputs=11,hidden=10x12x12,batch=64",
-                                        "mlp:inputs=9,hidden=32,batch=128",        "mlp:inputs=7,hidden=32x64,batch=16"};
+static const char *const instances[] = {
+    "mlp:inputs=8,hidden=8x5,batch=10",       "mlp:inputs=12,hidden=8x5x3,batch=200",  "mlp:inputs=5,hidden=4x4x4x4,batch=100",
+    "mlp:inputs=11,hidden=4x5x6,batch=64",    "mlp:inputs=9,hidden=8,batch=128",       "mlp:inputs=7,hidden=8x5,batch=16",
+    "mlp:inputs=8,hidden=32x64,batch=10",     "mlp:inputs=12,hidden=16x8x3,batch=200", "mlp:inputs=5,hidden=8x8x8x8,batch=100",
+    "mlp:inputs=11,hidden=10x12x12,batch=64", "mlp:inputs=9,hidden=32,batch=128",      "mlp:inputs=7,hidden=32x64,batch=16"};
 
 const task_family ISA_SYMBOL(mlp_family) = {
     {"mlp", "sigmoid networks that imitate a random ReLU network", "cross-entropy + 1e-3 mean over tensors of |.|^2, 1,000 rows",
      sizeof keys / sizeof keys[0], keys, sizeof instances / sizeof instances[0], instances, 0, 0},
-    1, plan, make, start, loss_grad, hvp, NULL};
+    1,
+    plan,
+    make,
+    start,
+    loss_grad,
+    hvp,
+    NULL};

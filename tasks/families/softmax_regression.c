@@ -8,22 +8,21 @@ enum { DATA_VERTEX, DATA_MAP, DATA_POINT, DATA_FLIP };
 static dense_net net_of(const task_instance *t) {
     dense_net n = {0};
     n.layers = 1;
-    n.size[0] = n.widest = (size_t)t->values.number[KEY_FEATURES];
+    n.size[0] = (size_t)t->values.number[KEY_FEATURES];
     n.size[1] = 2;
-    if (n.widest < 2) n.widest = 2;
     n.regulariser = 1e-3f;
     n.rows = ROWS;
     n.batch = (uint32_t)t->values.number[KEY_BATCH];
     n.inputs = t->data;
-    n.input_stride = ROWS;
-    n.labels = t->data + n.size[0] * ROWS;
+    n.input_stride = net_round(n.size[0], NET_PAD);
+    n.labels = t->data + n.input_stride * ROWS;
     return n;
 }
 
 static void plan(task_instance *t) {
     dense_net n = net_of(t);
     net_plan(&n, t);
-    t->data_floats = (n.size[0] + 1) * ROWS + n.size[0] * n.size[0]; /* inputs, labels, and make's scratch */
+    t->data_floats = (n.input_stride + 1) * ROWS + n.size[0] * n.size[0]; /* inputs, labels, and make's scratch */
 }
 
 /* The random linear map of a cluster, [d][d], entries uniform(-1, 1). */
@@ -37,17 +36,18 @@ static void draw_map(uint64_t seed, uint32_t cluster, size_t d, float *map) {
 
 /* Row r belongs to cluster r % 4 and class r % 2: x = centre + A z, A of the cluster, z ~ N(0, 1). */
 static void make(task_instance *t) {
-    const size_t d = (size_t)t->values.number[KEY_FEATURES];
+    const size_t d = (size_t)t->values.number[KEY_FEATURES], stride = net_round(d, NET_PAD);
     const float separation = (float)t->values.number[KEY_SEPARATION];
-    float z[FEATURES_LIMIT], *labels = t->data + d * ROWS, *map = labels + ROWS;
+    float z[FEATURES_LIMIT], *labels = t->data + stride * ROWS, *map = labels + ROWS;
     for (uint32_t cluster = 0; cluster < CLUSTERS; cluster++) {
         draw_map(t->seed, cluster, d, map);
         for (size_t r = cluster; r < ROWS; r += CLUSTERS) {
             random_normals(t->seed, RANDOM_TASK_DATA, DATA_POINT, (uint32_t)r, d, z);
             for (size_t j = 0; j < d; j++) {
-                float x = random_bits(t->seed, RANDOM_TASK_DATA, DATA_VERTEX, (uint32_t)j, cluster).u[0] & 1 ? separation : -separation;
+                float x =
+                    random_bits(t->seed, RANDOM_TASK_DATA, DATA_VERTEX, (uint32_t)j, cluster).u[0] & 1 ? separation : -separation;
                 for (size_t k = 0; k < d; k++) x += map[j * d + k] * z[k];
-                t->data[j * ROWS + r] = x;
+                t->data[r * stride + j] = x;
             }
             int flip = random_uniform(t->seed, RANDOM_TASK_DATA, DATA_FLIP, r, 0) < 0.01f;
             labels[r] = (float)((cluster & 1) ^ (uint32_t)flip);
@@ -72,14 +72,23 @@ static const lopt_task_key keys[] = {{"features", "input features", 10, 1, FEATU
                                      {"sep", "distance of the cluster centres from 0 along each axis", 2, 0, 100, 0, 0, "2"},
                                      {"batch", "rows in a minibatch", 100, 1, ROWS, 1, 0, "100"},
                                      TASK_TRANSFORM_KEYS};
-static const char *const instances[] = {
-    "softmax_regression:features=10,sep=2,batch=100",           "softmax_regression:features=100,sep=1,batch=50",
-    "softmax_regression:features=200,sep=1.5,batch=20",         "softmax_regression:features=256,sep=1.5,batch=100",
-    "softmax_regression:features=10,sep=2,batch=100,noise=0.5", "softmax_regression:features=100,sep=1,batch=50,noise=0.1",
-    "softmax_regression:features=200,sep=1.5,batch=20,noise=0.1", "softmax_regression:features=256,sep=1.5,batch=100,noise=0.5"};
+static const char *const instances[] = {"softmax_regression:features=10,sep=2,batch=100",
+                                        "softmax_regression:features=100,sep=1,batch=50",
+                                        "softmax_regression:features=200,sep=1.5,batch=20",
+                                        "softmax_regression:features=256,sep=1.5,batch=100",
+                                        "softmax_regression:features=10,sep=2,batch=100,noise=0.5",
+                                        "softmax_regression:features=100,sep=1,batch=50,noise=0.1",
+                                        "softmax_regression:features=200,sep=1.5,batch=20,noise=0.1",
+                                        "softmax_regression:features=256,sep=1.5,batch=100,noise=0.5"};
 
 const task_family ISA_SYMBOL(softmax_regression_family) = {
     {"softmax_regression", "linear classifiers on two classes of Gaussian clusters",
      "cross-entropy + 1e-3 mean over tensors of |.|^2, 1,000 rows", sizeof keys / sizeof keys[0], keys,
      sizeof instances / sizeof instances[0], instances, 0, 0},
-    1, plan, make, start, loss_grad, hvp, NULL};
+    1,
+    plan,
+    make,
+    start,
+    loss_grad,
+    hvp,
+    NULL};

@@ -15,6 +15,8 @@ enum { DATA_IDS, DATA_ERROR };
 /* [ROWS]: each row's kind; then [NET_TILE]: how many rows are of each. */
 static float *kinds_of(const task_instance *t) { return t->data + ROWS; }
 
+static size_t stride_of(const task_instance *t) { return net_round(IDS * (size_t)t->values.number[KEY_FEATURES], NET_PAD); }
+
 static dense_net net_of(const task_instance *t) {
     const double *v = t->values.number;
     dense_net n = {0};
@@ -22,12 +24,11 @@ static dense_net net_of(const task_instance *t) {
     n.size[0] = v[KEY_DENSE] > 0.0 ? IDS * (size_t)v[KEY_FEATURES] : IDS;
     n.size[1] = (size_t)v[KEY_WIDTH];
     n.size[2] = CLASSES;
-    for (int l = 0; l <= n.layers; l++) n.widest = n.size[l] > n.widest ? n.size[l] : n.widest;
     n.regulariser = 1e-3f;
     n.rows = ROWS;
     n.batch = (uint32_t)v[KEY_BATCH];
-    n.inputs = kinds_of(t) + ROWS + NET_TILE; /* one-hot codes, [2 features][ROWS] */
-    n.input_stride = ROWS;
+    n.inputs = kinds_of(t) + ROWS + NET_TILE; /* one-hot codes of the ids */
+    n.input_stride = stride_of(t);
     n.labels = t->data;
     return n;
 }
@@ -40,7 +41,7 @@ static void plan(task_instance *t) {
     t->counts[1] = n.size[1] * CLASSES;
     t->counts[2] = CLASSES;
     t->total = t->counts[0] + t->counts[1] + t->counts[2];
-    t->data_floats = (2 + IDS * (size_t)t->values.number[KEY_FEATURES]) * ROWS + NET_TILE;
+    t->data_floats = (2 + stride_of(t)) * ROWS + NET_TILE;
 }
 
 /* A row with k ones and label c is of kind 2 k + c. */
@@ -53,8 +54,8 @@ static void make(task_instance *t) {
         uint32_t ones = 0;
         for (size_t f = 0; f < features; f++) {
             const uint32_t id = bits.u[f / 32] >> (f % 32) & 1;
-            codes[(IDS * f) * ROWS + r] = (float)(1 - id);
-            codes[(IDS * f + 1) * ROWS + r] = (float)id;
+            codes[r * stride_of(t) + IDS * f] = (float)(1 - id);
+            codes[r * stride_of(t) + IDS * f + 1] = (float)id;
             ones += id;
         }
         const uint32_t error = random_uniform(t->seed, RANDOM_TASK_DATA, DATA_ERROR, r, 0) < 0.25f;
@@ -86,10 +87,11 @@ CELL_FN void load_kinds(const task_instance *t, const dense_net *n, const task_d
     else memcpy(count, kinds + ROWS, sizeof count);
     for (size_t i = 0; draw && i < rows; i++) count[(size_t)kinds[row[i]]] += 1.0f;
     tile->rows = CLASSES * (features + 1);
-    for (size_t i = 0; i < net_span(tile); i++) {
+    tile->span = net_round(tile->rows, VF_LANES);
+    for (size_t i = 0; i < tile->span; i++) {
         const size_t ones = i < tile->rows ? i / CLASSES : 0;
         tile->a[0][i] = (float)(features - ones);
-        tile->a[0][NET_TILE + i] = (float)ones;
+        tile->a[0][tile->span + i] = (float)ones;
         tile->label[i] = (float)(i % CLASSES);
         tile->weight[i] = count[i] / (float)rows;
     }
@@ -108,32 +110,42 @@ CELL_FN void load_tile(const task_instance *t, const dense_net *n, const task_dr
 }
 
 /* z = sum over groups of (codes of the group) E. */
-CELL_FN void embed(const dense_net *n, const float *embeddings, const float *codes, size_t span, float *z) {
-    net_fill(n->size[1], NULL, span, z);
-    for (size_t g = 0; g < n->size[0]; g += IDS)
-        net_multiply(net_weights(IDS, n->size[1], embeddings), codes + g * NET_TILE, span, z);
+CELL_FN void embed(const dense_net *n, const float *embeddings, const net_tile *tile, float *z) {
+    const size_t width = n->size[1], span = tile->span;
+    for (size_t g = 0; g < n->size[0]; g += IDS) {
+        const net_product p = {.ks = IDS,
+                               .outs = width,
+                               .columns = span,
+                               .w = embeddings,
+                               .w_k = width,
+                               .w_o = 1,
+                               .x = tile->a[0] + g * span,
+                               .x_k = span,
+                               .z = z,
+                               .z_o = span,
+                               .add = g > 0};
+        net_multiply(&p);
+    }
 }
 /* Adds what delta of z gives to the embeddings. */
-CELL_FN void embed_outer(const dense_net *n, const float *codes, const float *delta, size_t span, float *grad) {
-    for (size_t g = 0; g < n->size[0]; g += IDS) net_outer(IDS, n->size[1], codes + g * NET_TILE, delta, span, grad, NULL);
+CELL_FN void embed_outer(const dense_net *n, const net_tile *tile, const float *delta, float *grad) {
+    for (size_t g = 0; g < n->size[0]; g += IDS)
+        net_outer(IDS, n->size[1], tile->a[0] + g * tile->span, delta, tile->span, tile->span, 1, grad, NULL, tile->scratch);
 }
 
 CELL_FN double forward(const dense_net *n, const float *params, net_tile *tile) {
-    const size_t span = net_span(tile), width = n->size[1];
-    const float *w = params + IDS * width;
-    embed(n, params, tile->a[0], span, tile->a[1]);
-    net_fill(CLASSES, w + width * CLASSES, span, tile->a[2]);
-    net_multiply(net_weights(width, CLASSES, w), tile->a[1], span, tile->a[2]);
-    return net_softmax(tile, CLASSES, span, tile->a[2]);
+    const float *w = params + IDS * n->size[1];
+    embed(n, params, tile, tile->a[1]);
+    net_up(n, 1, w, w + n->size[1] * CLASSES, tile->a[1], tile, 0, tile->a[2]);
+    return loss_value(n, tile, tile->a[2]);
 }
 
 CELL_FN void backward(const dense_net *n, const float *params, net_tile *tile, float *grad) {
-    const size_t span = net_span(tile), width = n->size[1], w = IDS * width, b = w + width * CLASSES;
-    net_top_delta(n, tile);
-    net_outer(width, CLASSES, tile->a[1], tile->delta, span, grad + w, grad + b);
-    net_fill(width, NULL, span, tile->delta_below);
-    net_multiply(net_transposed(width, CLASSES, params + w), tile->delta, span, tile->delta_below);
-    embed_outer(n, tile->a[0], tile->delta_below, span, grad);
+    const size_t w = IDS * n->size[1], b = w + n->size[1] * CLASSES;
+    loss_delta(n, tile, tile->a[2], tile->delta);
+    net_weights(n, 1, tile->a[1], tile->delta, tile, 1, grad + w, grad + b);
+    net_down(n, 1, params + w, tile->delta, tile, 0, tile->delta_below);
+    embed_outer(n, tile, tile->delta_below, grad);
 }
 
 static double loss_grad(const task_instance *t, const task_draw *draw, const float *params, float *grad, float *workspace) {
@@ -153,19 +165,17 @@ static double loss_grad(const task_instance *t, const task_draw *draw, const flo
 
 /* Derivatives of forward and backward along v (Pearlmutter's R operator, as in dense_net.h). */
 CELL_FN void add_product(const dense_net *n, const float *params, const float *v, net_tile *tile, float *out) {
-    const size_t span = net_span(tile), width = n->size[1], w = IDS * width, b = w + width * CLASSES;
-    embed(n, v, tile->a[0], span, tile->ra[1]);
-    net_fill(CLASSES, v + b, span, tile->ra[2]);
-    net_multiply(net_weights(width, CLASSES, v + w), tile->a[1], span, tile->ra[2]);
-    net_multiply(net_weights(width, CLASSES, params + w), tile->ra[1], span, tile->ra[2]);
-    net_top_delta(n, tile);
-    net_top_delta_along(n, tile);
-    net_outer(width, CLASSES, tile->a[1], tile->rdelta, span, out + w, out + b);
-    net_outer(width, CLASSES, tile->ra[1], tile->delta, span, out + w, NULL);
-    net_fill(width, NULL, span, tile->rdelta_below);
-    net_multiply(net_transposed(width, CLASSES, v + w), tile->delta, span, tile->rdelta_below);
-    net_multiply(net_transposed(width, CLASSES, params + w), tile->rdelta, span, tile->rdelta_below);
-    embed_outer(n, tile->a[0], tile->rdelta_below, span, out);
+    const size_t w = IDS * n->size[1], b = w + n->size[1] * CLASSES;
+    embed(n, v, tile, tile->ra[1]);
+    net_up(n, 1, v + w, v + b, tile->a[1], tile, 0, tile->ra[2]);
+    net_up(n, 1, params + w, NULL, tile->ra[1], tile, 1, tile->ra[2]);
+    loss_delta(n, tile, tile->a[2], tile->delta);
+    loss_delta_along(n, tile, tile->a[2], tile->ra[2], tile->rdelta);
+    net_weights(n, 1, tile->a[1], tile->rdelta, tile, 1, out + w, out + b);
+    net_weights(n, 1, tile->ra[1], tile->delta, tile, 1, out + w, NULL);
+    net_down(n, 1, v + w, tile->delta, tile, 0, tile->rdelta_below);
+    net_down(n, 1, params + w, tile->rdelta, tile, 1, tile->rdelta_below);
+    embed_outer(n, tile, tile->rdelta_below, out);
 }
 
 static void hvp(const task_instance *t, const task_draw *draw, const float *params, const float *v, float *out, float *workspace) {

@@ -26,7 +26,7 @@ struct Images {
 void expect_row(const image_set &s, size_t at, size_t made) {
     const size_t stride = s.train + s.test;
     for (size_t p = 0; p < s.pixels; p++)
-        ASSERT_FLOAT_EQ(s.data[p * stride + at], made_pixel(made, p) / 255.0f) << "row " << at << " pixel " << p;
+        ASSERT_FLOAT_EQ(s.data[at * s.pixels + p], made_pixel(made, p) / 255.0f) << "row " << at << " pixel " << p;
     EXPECT_EQ(s.data[s.pixels * stride + at], made_label(made)) << at;
 }
 // The set holds the first `train` rows, and the rows from `first_test` on.

@@ -179,13 +179,14 @@ void expect_network(Corpus &c, const std::vector<size_t> &size, bool relu, doubl
     }
 }
 
-// The rows that a synthetic classifier drew: inputs [features][1000], then labels.
+// The rows that a synthetic classifier drew: inputs [1000][stride], then labels.
 void rows_of(const Corpus &c, size_t features, std::vector<std::vector<float>> *rows, std::vector<int> *labels) {
     const float *data = c.task.p->term[0].instance.data;
+    const size_t stride = (features + 15) / 16 * 16;
     for (size_t r = 0; r < 1000; r++) {
         rows->emplace_back();
-        for (size_t j = 0; j < features; j++) rows->back().push_back(data[j * 1000 + r]);
-        labels->push_back(int(data[features * 1000 + r]));
+        for (size_t j = 0; j < features; j++) rows->back().push_back(data[r * stride + j]);
+        labels->push_back(int(data[stride * 1000 + r]));
     }
 }
 

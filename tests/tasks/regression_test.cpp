@@ -11,18 +11,18 @@ namespace {
 
 typedef std::vector<double> vec;
 
-// ---- poisson_regression: inputs [20][1024], then counts [1024] ----
+// ---- poisson_regression: inputs [1024][32], then counts [1024] ----
 
 double poisson(const Corpus &c, const std::vector<size_t> &which, const vec &p, vec &g) {
-    const float *x = c.task.p->term[0].instance.data, *counts = x + 20 * 1024;
+    const float *x = c.task.p->term[0].instance.data, *counts = x + 32 * 1024;
     double loss = 0;
     g.assign(21, 0.0);
     for (size_t r : which) {
         double z = p[20];
-        for (size_t j = 0; j < 20; j++) z += p[j] * x[j * 1024 + r];
+        for (size_t j = 0; j < 20; j++) z += p[j] * x[r * 32 + j];
         const double mu = std::exp(z), y = counts[r], share = 1.0 / double(which.size());
         loss += share * ((y > 0 ? y * std::log(y / mu) : 0) - (y - mu));
-        for (size_t j = 0; j < 20; j++) g[j] += share * (mu - y) * x[j * 1024 + r];
+        for (size_t j = 0; j < 20; j++) g[j] += share * (mu - y) * x[r * 32 + j];
         g[20] += share * (mu - y);
     }
     return loss;
@@ -76,14 +76,14 @@ TEST(PoissonRegression, IsHalfTheDeviance) {
 
 TEST(PoissonRegression, CountsHaveTheVarianceOfTheirMean) {
     Corpus c("poisson_regression", 3);
-    const float *counts = c.task.p->term[0].instance.data + 20 * 1024;
+    const float *counts = c.task.p->term[0].instance.data + 32 * 1024;
     for (size_t r = 0; r < 1024; r++) ASSERT_TRUE(counts[r] >= 0 && counts[r] == std::floor(counts[r]) && counts[r] < 1000);
     // at the fitted rates: sum of y is that of mu, and Pearson's statistic that of its degrees of freedom
     const std::vector<float> fit = descended(c, c.start(1), 4000, 0.01);
     double y_sum = 0, mu_sum = 0, pearson = 0;
     for (size_t r = 0; r < 1024; r++) {
         double z = fit[20];
-        for (size_t j = 0; j < 20; j++) z += double(fit[j]) * c.task.p->term[0].instance.data[j * 1024 + r];
+        for (size_t j = 0; j < 20; j++) z += double(fit[j]) * c.task.p->term[0].instance.data[r * 32 + j];
         const double mu = std::exp(z);
         y_sum += counts[r], mu_sum += mu, pearson += (counts[r] - mu) * (counts[r] - mu) / mu;
     }

@@ -14,15 +14,16 @@ struct Row {
     int label;
 };
 
-// What was drawn: labels, kinds and their counts, one-hot codes [2 features][1000].
+// What was drawn: labels, kinds and their counts, one-hot codes [1000][stride].
 std::vector<Row> rows_of(const Corpus &c, size_t features) {
     const float *data = c.task.p->term[0].instance.data, *codes = data + 2000 + 128;
+    const size_t stride = (2 * features + 15) / 16 * 16;
     std::vector<Row> rows(1000);
     for (size_t r = 0; r < 1000; r++) {
         rows[r].label = int(data[r]);
         for (size_t f = 0; f < features; f++) {
-            rows[r].ids.push_back(int(codes[(2 * f + 1) * 1000 + r]));
-            EXPECT_EQ(codes[2 * f * 1000 + r] + codes[(2 * f + 1) * 1000 + r], 1);
+            rows[r].ids.push_back(int(codes[r * stride + 2 * f + 1]));
+            EXPECT_EQ(codes[r * stride + 2 * f] + codes[r * stride + 2 * f + 1], 1);
         }
     }
     return rows;

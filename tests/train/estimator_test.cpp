@@ -131,7 +131,7 @@ TEST(Mix, WeighsByInverseVariance) {
         }
         const double a = 1 / variance_of_mean(exact), z = 1 / variance_of_mean(evolved);
         EXPECT_GT(a / (a + z), 0.02); // both have a say
-        EXPECT_LT(a / (a + z), 0.98);
+        EXPECT_LT(a / (a + z), 0.995);
         Vector want(b.count(), 0.0);
         for (size_t k = 0; k < pairs; k++)
             for (size_t i = 0; i < b.count(); i++) want[i] += (a * exact[k][i] + z * evolved[k][i]) / (a + z) / double(pairs);
