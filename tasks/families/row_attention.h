@@ -37,7 +37,7 @@ CELL_FN float *attention_pair(row_block pairs, attention_place a, size_t t, size
 }
 
 /* to[t][u] (+)= x . y[u] for u <= t, x and y[u] this head's units. */
-CELL_FN void attention_dots(attention_place a, row_begin begin, const float *x, row_block y, size_t part, row_block to) {
+ROW_FN void attention_dots(attention_place a, row_begin begin, const float *x, row_block y, size_t part, row_block to) {
     vf own[ATTENTION_DEPTH];
 #pragma GCC unroll 16
     for (int d = 0; d < ATTENTION_DEPTH; d++) own[d] = vf_load(x + d * ROW_LANES);
@@ -56,8 +56,8 @@ CELL_FN void attention_dots(attention_place a, row_begin begin, const float *x, 
 
 /* to (+)= sum over the other positions of pair * y[other]: pairs (t, u <= t) where `over` is its past, (t >= u, u) where its future. */
 typedef enum attention_over { OVER_PAST, OVER_FUTURE } attention_over;
-CELL_FN void attention_mix(attention_place a, attention_over over, row_begin begin, row_block pairs, row_block y, size_t part,
-                           float *to) {
+ROW_FN void attention_mix(attention_place a, attention_over over, row_begin begin, row_block pairs, row_block y, size_t part,
+                          float *to) {
     const size_t first = over == OVER_PAST ? 0 : a.t, end = over == OVER_PAST ? a.t + 1 : ATTENTION_STEPS;
     vf sum[ATTENTION_DEPTH];
 #pragma GCC unroll 16

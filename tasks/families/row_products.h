@@ -6,6 +6,13 @@
 
 #include "kernels/cell/team.h"
 
+/* Inlined, so that sizes are constants; but for sanitizers, with which that takes a compiler minutes. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define ROW_FN static __attribute__((unused, noinline))
+#else
+#define ROW_FN CELL_FN
+#endif
+
 enum { ROW_LANES = 16, ROW_VECTORS = ROW_LANES / VF_LANES };
 
 /* Activations: unit u at step t is at + t * stride + u * ROW_LANES. */
@@ -81,7 +88,7 @@ CELL_FN void row_tile(int outs, int wide, const row_matrix *m, size_t o, size_t 
         for (int v = 0; v < wide; v++) vf_store(rows_vector(z, i + (size_t)v) + (o + (size_t)c) * ROW_LANES, sum[c][v]);
 }
 /* The product of all steps. Outputs must be a multiple of 4, of 16 where steps is 1; steps 1 or a multiple of 4. */
-CELL_FN void row_product(size_t steps, row_matrix m, row_block a, row_begin begin, const float *bias, row_block z) {
+ROW_FN void row_product(size_t steps, row_matrix m, row_block a, row_begin begin, const float *bias, row_block z) {
     if (steps == 1) {
         TEAM_FOR(i, ROW_VECTORS / ROW_WIDE_ALONE)
         for (size_t o = 0; o < m.out; o += ROW_OUTS_ALONE)
@@ -110,14 +117,14 @@ CELL_FN void row_outer_tile(size_t steps, row_block a, row_block d, size_t strid
     }
 }
 /* grad[k][o] += sum over steps and sequences of a[k] d[o], k < in, o < out, both multiples of 4. */
-CELL_FN void row_outer(size_t steps, size_t in, size_t out, row_block a, row_block d, size_t stride, float *grad) {
+ROW_FN void row_outer(size_t steps, size_t in, size_t out, row_block a, row_block d, size_t stride, float *grad) {
     TEAM_FOR(four, in / 4)
     for (size_t o = 0; o < out; o += 4)
         row_outer_tile(steps, rows_from(a, 0, 4 * four), rows_from(d, 0, o), stride, grad + 4 * four * stride + o);
     team_sync();
 }
 /* grad[o] += sum over steps and sequences of d[o]. */
-CELL_FN void row_sums(size_t steps, size_t out, row_block d, float *grad) {
+ROW_FN void row_sums(size_t steps, size_t out, row_block d, float *grad) {
     TEAM_FOR(o, out) {
         vf sum = vf_set1(0.0f);
         for (size_t i = 0; i < steps * ROW_VECTORS; i++) sum += vf_load(rows_vector(d, i) + o * ROW_LANES);

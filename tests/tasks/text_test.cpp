@@ -241,6 +241,24 @@ TEST_P(TextModel, GradientIsThatOfTheFormula) {
     }
 }
 
+// Tensor by tensor, so that a term that is missing in a small one cannot hide behind a large one.
+TEST_P(TextModel, ProductIsTheChangeOfTheGradientInEachTensor) {
+    Corpus c(GetParam().name);
+    const std::vector<float> x = moved(c.start(4), direction(c.total, 9), 3.0), v = direction(c.total, 3),
+                             hv = c.product(1, 2, x, v);
+    const double h = 0.1;
+    const std::vector<float> ahead = c.gradient(1, 2, moved(x, v, h)), behind = c.gradient(1, 2, moved(x, v, -h));
+    size_t at = 0;
+    for (size_t i = 0; i < task_num_tensors(c.task.p); at += task_counts(c.task.p)[i++]) {
+        double error = 0, scale = 0;
+        for (size_t j = at; j < at + task_counts(c.task.p)[i]; j++) {
+            error += std::pow((double(ahead[j]) - behind[j]) / (2 * h) - hv[j], 2);
+            scale += double(hv[j]) * hv[j];
+        }
+        EXPECT_LT(std::sqrt(error), 2e-3 * std::sqrt(scale) + 1e-6) << "tensor " << i;
+    }
+}
+
 TEST_P(TextModel, AnEpochOfMinibatchesIsTheWhole) {
     Corpus c(GetParam().name);
     const std::vector<float> x = c.start(1);
