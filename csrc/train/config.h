@@ -23,6 +23,7 @@ typedef struct config_list {
 typedef struct train_config {
     int64_t seed, iterations, particles;
     char *weights_options, *weights_from;
+    double weights_update_scale;
     int estimator, second_derivatives;
     double es_sigma;
     int64_t es_pairs;

@@ -16,6 +16,8 @@
       "sizes and flags of the optimizer to train, as \"param=10,tensor=30,attention=0\"; empty: the defaults")                      \
     X(CONFIG_STRING, "string", weights_from, 0, "weights.from", "", 0, 0, NULL,                                                     \
       "weights file to start from; empty: fresh ones drawn from the seed")                                                          \
+    X(CONFIG_FLOAT, "float", weights_update_scale, 0, "weights.update_scale", "1", 0, 100, NULL,                                    \
+      "fresh weights: factor on update.kernel; 0.1 begins close to plain normalised gradient steps")                                \
     X(CONFIG_CHOICE, "choice", estimator, 0, "estimator", "tbptt", 0, 0, "tbptt|es|pes|nres|mix",                                   \
       "how the meta-gradient of a window is estimated: tbptt backpropagates through the window, exact but blind to what lies "      \
       "beyond it; es tries perturbed weights on the window, as blind; pes and nres keep each perturbed run going to the end of "    \

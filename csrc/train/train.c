@@ -107,10 +107,17 @@ cleanup:
 
 /* ---- Start ----------------------------------------------------------------------------------------------------------------- */
 
+static lopt_status fresh_weights(const train_config *c, lopt_weights **out) {
+    LOPT_TRY(lopt_weights_init(c->weights_options, (uint64_t)c->seed, out));
+    const weight_tensor *update = &(*out)->layout.tensor[W_UPDATE_KERNEL];
+    for (size_t i = 0; i < update->count; i++) (*out)->data[update->offset + i] *= (float)c->weights_update_scale;
+    return LOPT_OK;
+}
+
 /* A resumed run takes the shape from its own directory: the file that it once started from may be gone. */
 static lopt_status starting_weights(const session *s, lopt_weights **out) {
     char *path = NULL;
-    if (s->config.weights_from[0] == 0) return lopt_weights_init(s->config.weights_options, (uint64_t)s->config.seed, out);
+    if (s->config.weights_from[0] == 0) return fresh_weights(&s->config, out);
     if (!s->options.resume) return lopt_weights_load(s->config.weights_from, out);
     LOPT_TRY(run_directory_file(&s->directory, "weights.safetensors", &path));
     lopt_status status = lopt_weights_load(path, out);

@@ -10,6 +10,7 @@
 
 #include "base/memory.h"
 #include "base/status.h"
+#include "csrc/bench/clock.h"
 
 enum { SENTENCE_MAX = 512 };
 #define META_LOSS_AVERAGE_DECAY 0.98
@@ -62,9 +63,14 @@ static lopt_status allocate(trainer *t) {
     t->particles = memory;
     LOPT_TRY(memory_alloc(n, sizeof(particle_report), "particles", &memory));
     t->reports = memory;
+    LOPT_TRY(memory_alloc(n, sizeof(trainer_turn), "particles", &memory));
+    t->turns = memory;
     LOPT_TRY(memory_floats(floats, "the particles' meta-gradients (train with fewer particles)", &t->gradients));
     t->gradient = t->gradients + n * t->layout.count;
-    for (size_t p = 0; p < n; p++) t->particles[p].number = p;
+    for (size_t p = 0; p < n; p++) {
+        t->particles[p].number = p;
+        t->turns[p] = (trainer_turn){p, INFINITY};
+    }
     LOPT_TRY(memory_alloc((size_t)thread_count(), sizeof(estimate_workspace *), "workspaces", &memory));
     t->workspaces = memory;
     t->num_workspaces = thread_count();
@@ -98,6 +104,7 @@ void trainer_free(trainer *t) {
     free(t->workspaces);
     free(t->particles);
     free(t->reports);
+    free(t->turns);
     free(t->gradients);
     prepared_free(t->prepared);
     meta_state_free(&t->meta);
@@ -105,15 +112,28 @@ void trainer_free(trainer *t) {
     free(t);
 }
 
+static int longer_first(const void *a, const void *b) {
+    const trainer_turn *x = a, *y = b;
+    if (x->seconds != y->seconds) return x->seconds < y->seconds ? 1 : -1;
+    return (x->particle > y->particle) - (x->particle < y->particle);
+}
+
+static lopt_status advance_turn(trainer *t, size_t window, trainer_turn *turn) {
+    const size_t p = turn->particle;
+    const double started = clock_seconds();
+    LOPT_TRY(particle_advance(t->config, &t->tasks, t->prepared, window, t->workspaces[thread_number()], &t->particles[p],
+                              t->gradients + p * t->layout.count, &t->reports[p]));
+    turn->seconds = t->reports[p].restarted ? INFINITY : clock_seconds() - started;
+    return LOPT_OK;
+}
+
 static lopt_status advance_all(trainer *t, size_t window) {
     first_failure failure = {LOPT_OK, 0, ""};
+    qsort(t->turns, t->num_particles, sizeof *t->turns, longer_first);
 #ifdef _OPENMP
 #pragma omp parallel for schedule(dynamic, 1) num_threads(t->num_workspaces)
 #endif
-    for (size_t p = 0; p < t->num_particles; p++)
-        note_failure(&failure, p,
-                     particle_advance(t->config, &t->tasks, t->prepared, window, t->workspaces[thread_number()], &t->particles[p],
-                                      t->gradients + p * t->layout.count, &t->reports[p]));
+    for (size_t i = 0; i < t->num_particles; i++) note_failure(&failure, t->turns[i].particle, advance_turn(t, window, &t->turns[i]));
     return outcome(&failure);
 }
 

@@ -6,6 +6,12 @@
 #include "csrc/train/particle.h"
 #include "csrc/weights/weights.h"
 
+/* When a particle's window is run: the long ones first, so that no thread waits at the end. Results do not depend on it. */
+typedef struct trainer_turn {
+    size_t particle;
+    double seconds; /* that its last window took; infinite before the first window of a run */
+} trainer_turn;
+
 typedef struct trainer {
     const train_config *config;
     corpus tasks;
@@ -18,6 +24,7 @@ typedef struct trainer {
     size_t num_particles;
     particle *particles;          /* [num_particles] */
     particle_report *reports;     /* [num_particles], of the last meta-iteration */
+    trainer_turn *turns;          /* [num_particles], in the order in which threads take them */
     float *gradients, *gradient;  /* [num_particles][count]; [count] their mean */
     int num_workspaces;
     estimate_workspace **workspaces; /* one per thread */

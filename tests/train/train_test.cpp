@@ -307,6 +307,23 @@ TEST(Train, GoesOnFromAWeightsFile) {
     EXPECT_EQ(train(dir / "second", {}, 1).status, LOPT_OK) << lopt_last_error();
 }
 
+TEST(Train, FreshWeightsCanBeginNearPlainSteps) {
+    ScratchDir dir;
+    const auto still = with(with(small_run, "meta_optimizer.learning_rate=0"), "iterations=1");
+    ASSERT_EQ(train(dir / "whole", still).status, LOPT_OK) << lopt_last_error();
+    ASSERT_EQ(train(dir / "tenth", with(still, "weights.update_scale=0.1")).status, LOPT_OK) << lopt_last_error();
+    const std::vector<float> a = weights_in(dir / "whole"), b = weights_in(dir / "tenth");
+    lopt_weights *w = nullptr;
+    ASSERT_EQ(lopt_weights_load((dir / "tenth/weights.safetensors").c_str(), &w), LOPT_OK);
+    size_t seen = 0, offset = 0, shape[2];
+    const char *name = nullptr;
+    for (size_t t = 0; lopt_weights_tensor(w, t, &name, &offset, shape); t++)
+        for (size_t i = offset; i < offset + shape[0] * shape[1]; i++, seen++)
+            ASSERT_FLOAT_EQ(b[i], std::string(name) == "update.kernel" ? 0.1f * a[i] : a[i]) << name;
+    EXPECT_EQ(seen, a.size());
+    lopt_weights_free(w);
+}
+
 TEST(Train, FullDiskKeepsTheLastCheckpoint) {
     ScratchDir dir;
     ASSERT_EQ(train(dir / "run", small_run, 0, 3).status, LOPT_OK);
