@@ -20,7 +20,7 @@ static void *allocate(size_t bytes) {
     return p;
 }
 
-lopt_status memory_alloc(size_t count, size_t size, const char *what, void **out) {
+static lopt_status take(size_t count, size_t size, const char *what, size_t *taken, void **out) {
     size_t bytes = 0;
     LOPT_CHECK(!__builtin_mul_overflow(count, size, &bytes) && bytes <= SIZE_MAX - 64, LOPT_ERR_MEMORY,
                "no memory for %s: %zu x %zu bytes overflow; use fewer or smaller tensors", what, count, size);
@@ -28,7 +28,24 @@ lopt_status memory_alloc(size_t count, size_t size, const char *what, void **out
     void *p = allocate(bytes);
     LOPT_CHECK(p != NULL, LOPT_ERR_MEMORY, "no memory for %s: %zu bytes were refused; free memory or use a smaller size", what,
                bytes);
+    *taken = bytes;
+    *out = p;
+    return LOPT_OK;
+}
+
+lopt_status memory_alloc(size_t count, size_t size, const char *what, void **out) {
+    size_t bytes = 0;
+    void *p = NULL;
+    LOPT_TRY(take(count, size, what, &bytes, &p));
     memset(p, 0, bytes);
+    *out = p;
+    return LOPT_OK;
+}
+
+lopt_status memory_scratch(size_t count, const char *what, float **out) {
+    size_t bytes = 0;
+    void *p = NULL;
+    LOPT_TRY(take(count, sizeof(float), what, &bytes, &p));
     *out = p;
     return LOPT_OK;
 }

@@ -80,9 +80,9 @@ void unroll_workspace_free(unroll_workspace *ws) {
 }
 
 static lopt_status grow(void **buffer, size_t *have, size_t want, const char *what) {
-    void *memory = NULL;
+    float *memory = NULL;
     if (want <= *have) return LOPT_OK;
-    LOPT_TRY(memory_alloc(want, sizeof(float), what, &memory));
+    LOPT_TRY(memory_scratch(want, what, &memory));
     free(*buffer);
     *buffer = memory;
     *have = want;
