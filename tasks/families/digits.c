@@ -13,6 +13,7 @@ static const dense_net digits_deep = {
     .layers = 11, .activation = NET_TANH, .size = {PIXELS, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, CLASSES}};
 static const dense_net digits_autoencoder = {
     .layers = 4, .activation = NET_TANH, .loss = NET_SQUARED_ERROR, .size = {PIXELS, 32, 8, 32, PIXELS}};
+/* Zeros around the images keep 8 x 8 places in the first layer and 4 x 4 in the second, so that the dense layer sees 16 x 4 x 4 units. */
 static const dense_net digits_conv = {.layers = 3,
                                       .activation = NET_RELU,
                                       .size = {PIXELS, 8 * 8 * 8, 16 * 4 * 4, CLASSES},

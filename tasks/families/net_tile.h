@@ -100,12 +100,13 @@ CELL_FN void net_plan(const dense_net *n, task_instance *t) {
     t->workspace_floats = net_place(n, NULL, &tile);
 }
 
-/* Rows `row` [t->span] of data, as [unit][span]. */
-CELL_FN void net_gather(const float *data, size_t stride, const uint32_t *row, const net_tile *t, size_t units, float *to) {
-    TEAM_FOR(i, t->span)
+/* Rows `row` [t->span] of data, as [unit][span]; `in_order`: they are neighbours, so that there is nothing to collect. */
+CELL_FN void net_gather(const float *data, size_t stride, const uint32_t *row, int in_order, const net_tile *t, size_t units,
+                        float *to) {
+    TEAM_FOR(i, in_order ? 0 : t->span)
     for (size_t u = 0; u < stride; u += VF_LANES) vf_store(t->scratch + i * stride + u, vf_load(data + row[i] * stride + u));
     team_sync();
-    net_transpose(t->scratch, stride, t->span, units, to, t->span);
+    net_transpose(in_order ? data + row[0] * stride : t->scratch, stride, t->span, units, to, t->span);
 }
 
 /* Inputs, labels or targets, and weights of rows [first, first + NET_TILE) of the batch, or of the whole data (order NULL). Rows that do
@@ -121,9 +122,10 @@ CELL_FN void net_load(const dense_net *n, const batch_order *order, size_t first
         t->label[i] = n->labels ? n->labels[row[i]] : 0.0f;
         t->weight[i] = i < t->rows ? 1.0f / (float)total : 0.0f;
     }
-    net_gather(n->inputs, n->input_stride, row, t, n->size[0], t->a[0]);
+    const int in_order = !order && t->rows == t->span;
+    net_gather(n->inputs, n->input_stride, row, in_order, t, n->size[0], t->a[0]);
     if (n->targets == n->inputs) t->target = t->a[0];
-    else if (n->targets) net_gather(n->targets, n->target_stride, row, t, n->size[n->layers], t->target);
+    else if (n->targets) net_gather(n->targets, n->target_stride, row, in_order, t, n->size[n->layers], t->target);
 }
 
 #endif
