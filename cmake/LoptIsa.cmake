@@ -1,9 +1,10 @@
 # lopt_isa_objects(OUT source...): compiles each source once per instruction set (kernels/cpu/isa.h); OUT receives the objects.
-set(LOPT_ISAS baseline)
+set(isas baseline)
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
-  set(LOPT_ISAS baseline avx2 avx512)
+  set(isas baseline avx2 avx512)
 endif()
-set(LOPT_ISA_FLAGS_baseline "")
+set(LOPT_ISAS ${isas} CACHE STRING "Instruction sets: baseline, or all")
+set(LOPT_ISA_FLAGS_baseline "" CACHE STRING "Further flags for the baseline")
 set(LOPT_ISA_FLAGS_avx2 -mavx2 -mfma -mf16c)
 set(LOPT_ISA_FLAGS_avx512 -mavx512f -mavx512dq -mavx512bw -mavx512vl -mavx2 -mfma -mf16c -mprefer-vector-width=512)
 # The cell is long chains of dependent instructions side by side; GCC orders them well only when asked to schedule before it allocates
