@@ -74,25 +74,35 @@ static lopt_status parse_number(const lopt_task_key *k, const char *text, double
     return LOPT_OK;
 }
 
+/* Elements separated by x. */
+static lopt_status parse_list(const lopt_task_key *k, const char *text, size_t list[TASK_LIST_MAX], size_t *count) {
+    const char *end = text;
+    double number = 0.0;
+    *count = 0;
+    for (const char *at = text;; at = end + 1) {
+        LOPT_CHECK(*count < TASK_LIST_MAX, LOPT_ERR_ARGUMENT, "%s: more than %d elements", k->name, TASK_LIST_MAX);
+        LOPT_TRY(parse_number(k, at, &number, &end));
+        list[(*count)++] = (size_t)number;
+        if (*end == 0) return LOPT_OK;
+        LOPT_CHECK(*end == 'x', LOPT_ERR_ARGUMENT, "%s=%.32s: elements are separated by x, as in 8x5", k->name, text);
+    }
+}
+
+/* given: differs from the default as a value, however it is written. */
 static lopt_status parse_value(const lopt_task_key *k, size_t index, const char *text, task_values *v) {
     const char *end = text;
     double number = 0.0;
-    if (!k->is_list) {
-        LOPT_TRY(parse_number(k, text, &number, &end));
-        LOPT_CHECK(*end == 0, LOPT_ERR_ARGUMENT, "%s=%.32s: \"%.16s\" is left over", k->name, text, end);
-        v->given[index] = number != k->default_value;
-        v->number[index] = number;
+    if (k->is_list) {
+        size_t list[TASK_LIST_MAX], count = 0;
+        LOPT_TRY(parse_list(k, k->default_text, list, &count));
+        LOPT_TRY(parse_list(k, text, v->list, &v->list_count));
+        v->given[index] = count != v->list_count || memcmp(list, v->list, count * sizeof list[0]) != 0;
         return LOPT_OK;
     }
-    v->list_count = 0;
-    for (const char *at = text;; at = end + 1) {
-        LOPT_CHECK(v->list_count < TASK_LIST_MAX, LOPT_ERR_ARGUMENT, "%s: more than %d elements", k->name, TASK_LIST_MAX);
-        LOPT_TRY(parse_number(k, at, &number, &end));
-        v->list[v->list_count++] = (size_t)number;
-        if (*end == 0) break;
-        LOPT_CHECK(*end == 'x', LOPT_ERR_ARGUMENT, "%s=%.32s: elements are separated by x, as in 8x5", k->name, text);
-    }
-    v->given[index] = strcmp(text, k->default_text) != 0;
+    LOPT_TRY(parse_number(k, text, &number, &end));
+    LOPT_CHECK(*end == 0, LOPT_ERR_ARGUMENT, "%s=%.32s: \"%.16s\" is left over", k->name, text, end);
+    v->given[index] = number != k->default_value;
+    v->number[index] = number;
     return LOPT_OK;
 }
 
@@ -145,6 +155,15 @@ static lopt_status parse_terms(char *text, task_spec *out) {
     return LOPT_OK;
 }
 
+/* As few digits as bring the number back. */
+static int print_number(char *to, size_t size, double value) {
+    for (int digits = 6; digits < 17; digits++) {
+        int length = snprintf(to, size, "%.*g", digits, value);
+        if ((size_t)length < size && strtod(to, NULL) == value) return length;
+    }
+    return snprintf(to, size, "%.17g", value);
+}
+
 /* Appends ":key=value,..." of what is given. */
 static void append_pairs(const key_table *t, const task_values *v, char *name, size_t size) {
     size_t used = strlen(name);
@@ -152,7 +171,7 @@ static void append_pairs(const key_table *t, const task_values *v, char *name, s
     for (size_t i = 0; i < t->count && used < size; i++) {
         if (!v->given[i]) continue;
         used += (size_t)snprintf(name + used, size - used, "%c%s=", separator, t->keys[i].name);
-        if (!t->keys[i].is_list && used < size) used += (size_t)snprintf(name + used, size - used, "%.9g", v->number[i]);
+        if (!t->keys[i].is_list && used < size) used += (size_t)print_number(name + used, size - used, v->number[i]);
         for (size_t j = 0; t->keys[i].is_list && j < v->list_count && used < size; j++)
             used += (size_t)snprintf(name + used, size - used, j ? "x%zu" : "%zu", v->list[j]);
         separator = ',';

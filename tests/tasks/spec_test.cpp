@@ -12,7 +12,9 @@ TEST(Spec, CanonicalNamesLeaveOutDefaults) {
     } cases[] = {{"quadratic:n=20,noise=0.5", "quadratic:n=20,noise=0.5"},
                  {"rosenbrock", "rosenbrock"},
                  {"rosenbrock:noise=0", "rosenbrock"},
-                 {"mlp:batch=16,hidden=8x5,inputs=7", "mlp:inputs=7,batch=16"}};
+                 {"mlp:batch=16,hidden=8x5,inputs=7", "mlp:inputs=7,batch=16"},
+                 {"mlp:hidden=+8x5.0", "mlp"},
+                 {"bowl:c=0.1,noise=0.12345678901234567", "bowl:c=0.1,noise=0.12345678901234566"}};
     for (const auto &c : cases) {
         Corpus task(c.spec), named(lopt_task_name(task.task.p));
         EXPECT_STREQ(lopt_task_name(named.task.p), lopt_task_name(task.task.p));
