@@ -19,12 +19,12 @@ CELL_FN void transpose_block(const float *from, size_t from_stride, float *to, s
     vf4 in[4], half[4], out[4];
     for (size_t i = 0; i < 4; i++) memcpy(&in[i], from + i * from_stride, sizeof in[i]);
     for (int i = 0; i < 4; i += 2) {
-        half[i] = __builtin_shuffle(in[i], in[i + 1], (vi4){0, 4, 1, 5});
-        half[i + 1] = __builtin_shuffle(in[i], in[i + 1], (vi4){2, 6, 3, 7});
+        half[i] = VF4_SHUFFLE(in[i], in[i + 1], 0, 4, 1, 5);
+        half[i + 1] = VF4_SHUFFLE(in[i], in[i + 1], 2, 6, 3, 7);
     }
     for (int i = 0; i < 2; i++) {
-        out[2 * i] = __builtin_shuffle(half[i], half[i + 2], (vi4){0, 1, 4, 5});
-        out[2 * i + 1] = __builtin_shuffle(half[i], half[i + 2], (vi4){2, 3, 6, 7});
+        out[2 * i] = VF4_SHUFFLE(half[i], half[i + 2], 0, 1, 4, 5);
+        out[2 * i + 1] = VF4_SHUFFLE(half[i], half[i + 2], 2, 3, 6, 7);
     }
     for (size_t i = 0; i < 4; i++) memcpy(to + i * to_stride, &out[i], sizeof out[i]);
 }
