@@ -155,6 +155,31 @@ TEST_P(EveryInstance, SameOnEveryInstructionSet) {
     }
 }
 
+// Last whole loss over the first (of a logarithm: what is under it) after Adam (Kingma and Ba 2015) at a rate relative to the size of the parameters.
+double trained_ratio(Corpus &c, uint64_t seed, int steps, double relative_rate) {
+    std::vector<float> x = c.start(seed);
+    std::vector<double> m(c.total), v(c.total);
+    const double first = c.full_loss(x), rate = relative_rate * std::fmax(norm(x) / std::sqrt(double(c.total)), 1e-3);
+    for (int t = 1; t <= steps; t++) {
+        const std::vector<float> g = c.gradient(seed, uint64_t(t), x);
+        for (size_t i = 0; i < c.total; i++) {
+            m[i] = 0.9 * m[i] + 0.1 * g[i], v[i] = 0.999 * v[i] + 0.001 * double(g[i]) * g[i];
+            x[i] -= float(rate * m[i] / (1 - std::pow(0.9, t)) / (std::sqrt(v[i] / (1 - std::pow(0.999, t))) + 1e-8));
+        }
+    }
+    return c.task.p->term[0].transform.log ? std::exp(c.full_loss(x) - first) : c.full_loss(x) / first;
+}
+
+TEST_P(EveryInstance, TrainsUnderAdam) {
+    Corpus c(GetParam());
+    const int steps = c.total > 5000 ? 40 : c.total > 1000 ? 100 : GetParam().find("sparse=0.99") != std::string::npos ? 1500 : 300;
+    double best = INFINITY;
+    for (uint64_t seed = 1; seed <= 3 && !(best < 0.8); seed++) // a plateau may hold a single start
+        for (double rate : {0.1, 0.03, 0.01, 0.3})
+            if (!(best < 0.8)) best = std::fmin(best, trained_ratio(c, seed, steps, rate));
+    EXPECT_LT(best, 0.9);
+}
+
 std::string test_name(const ::testing::TestParamInfo<std::string> &info) {
     std::string name = info.param;
     for (char &ch : name) ch = std::isalnum(static_cast<unsigned char>(ch)) ? ch : '_';
@@ -179,9 +204,12 @@ TEST(Registry, IsDescribed) {
         }
     }
     EXPECT_EQ(lopt_family_get(lopt_family_count()), nullptr);
-    for (const char *wanted : {"quadratic", "bowl", "ackley", "beale", "booth", "branin", "log_sum_exp", "matyas", "michalewicz", "rosenbrock",
-                               "styblinski_tang", "softmax_regression", "mlp", "digits_softmax", "digits_mlp", "mnist_mlp", "cifar10_mlp",
-                               "log_objective", "rescale", "sparse_gradient", "sum"})
+    for (const char *wanted :
+         {"quadratic", "bowl", "ackley", "beale", "booth", "branin", "log_sum_exp", "matyas", "michalewicz", "rosenbrock", "styblinski_tang",
+          "softmax_regression", "mlp", "matmul", "log_objective", "rescale", "norm", "sum", "sparse_gradient", "sparse_softmax", "dependency_chain",
+          "min_max_well", "outward_snake", "sum_of_quadratics", "projection_quadratic", "digits_softmax", "digits_mlp", "digits_wide", "digits_deep",
+          "digits_conv", "digits_autoencoder", "char_rnn", "char_attention", "factorisation", "rosenbrock_100", "poisson_regression", "teacher_mlp",
+          "mnist_mlp", "cifar10_mlp"})
         EXPECT_EQ(names.count(wanted), 1u) << wanted;
 }
 

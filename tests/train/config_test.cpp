@@ -2,6 +2,9 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
 
 #include "tests/support/scratch_dir.h"
 
@@ -41,6 +44,21 @@ TEST(Config, TableIsSound) {
         EXPECT_EQ(text_of(defaults.c, i), text);
     }
     EXPECT_EQ(config_check(&defaults.c), LOPT_OK) << lopt_last_error();
+}
+
+TEST(Config, ThoseThatAreShippedAreReadAndExplained) {
+    std::ifstream file(LOPT_SOURCE_DIR "/configs/README.md");
+    const std::string explained((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+    size_t seen = 0;
+    for (const auto &entry : std::filesystem::directory_iterator(LOPT_SOURCE_DIR "/configs")) {
+        if (entry.path().extension() != ".json") continue;
+        Config config;
+        EXPECT_EQ(config_read_file(&config.c, entry.path().c_str()), LOPT_OK) << lopt_last_error();
+        EXPECT_EQ(config_check(&config.c), LOPT_OK) << entry.path() << ": " << lopt_last_error();
+        EXPECT_NE(explained.find(entry.path().filename().string()), std::string::npos) << entry.path();
+        seen++;
+    }
+    EXPECT_GE(seen, 3u);
 }
 
 TEST(Config, BoundsOfEveryNumberAreHeld) {
