@@ -11,7 +11,7 @@ usage() {
 Usage: scripts/quickstart.sh [--out DIR] [--iterations N] [--fresh]
 
   --out DIR        where weights and report go (default: runs/quickstart beside the sources)
-  --iterations N   length of the training (default: that of configs/quick.json, about three minutes on two cores)
+  --iterations N   length of each of the two stages of the training (default: that of configs/quick-*.json, about three minutes on two cores)
   --fresh          remove the training and the report that are in DIR and start anew
 END
 }
@@ -53,18 +53,17 @@ echo "Building (a minute the first time) ..."
 step scripts/build.sh build -DLOPT_TESTS=OFF
 lopt=build/lopt
 
-if [ $fresh = yes ] && [ -e "$out/config.json" ]; then # by name: DIR may hold things of others
-    rm -rf "$out"/checkpoint-*.safetensors "$out/config.json" "$out/metrics.jsonl" "$out/weights.safetensors" "$out/eval/cache" \
+if [ $fresh = yes ]; then # by name: DIR may hold things of others
+    for run in "$out/stage-1" "$out"; do
+        rm -rf "$run"/checkpoint-*.safetensors "$run/config.json" "$run/metrics.jsonl" "$run/weights.safetensors"
+    done
+    rm -rf "$out/eval/cache" \
         "$out/eval/report.html" "$out/eval/results.json" "$out/eval/results.csv" "$out/eval/summary.svg"
 fi
 echo "Meta-training; Ctrl-C stops it, and this command then goes on with it ..."
-set -- --out "$out"
-[ -z "$iterations" ] || set -- "$@" --set "iterations=$iterations"
-if [ -e "$out/config.json" ]; then
-    step $lopt train "$@" --resume
-else
-    step $lopt train "$@" --config configs/quick.json
-fi
+set --
+[ -z "$iterations" ] || set -- -- --set "iterations=$iterations"
+step scripts/train-stages.sh "$out" configs/quick-1.json configs/quick-2.json "$@"
 
 echo "Evaluating on tasks that it never saw, beside baselines tuned on each of them ..."
 step $lopt eval --weights "trained=$out/weights.safetensors" --untrained --out "$out/eval"

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/memory.h"
 #include "base/status.h"
@@ -118,9 +119,9 @@ static lopt_status fresh_weights(const train_config *c, lopt_weights **out) {
 static lopt_status starting_weights(const session *s, lopt_weights **out) {
     char *path = NULL;
     if (s->config.weights_from[0] == 0) return fresh_weights(&s->config, out);
-    if (!s->options.resume) return lopt_weights_load(s->config.weights_from, out);
     LOPT_TRY(run_directory_file(&s->directory, "weights.safetensors", &path));
-    lopt_status status = lopt_weights_load(path, out);
+    const int own = s->options.resume && access(path, F_OK) == 0; /* there is none before the first checkpoint */
+    lopt_status status = lopt_weights_load(own ? path : s->config.weights_from, out);
     free(path);
     return status;
 }

@@ -305,6 +305,11 @@ TEST(Train, GoesOnFromAWeightsFile) {
     EXPECT_EQ(weights_in(dir / "first"), weights_in(dir / "second"));
     std::filesystem::remove(file); // the run does not need it any more
     EXPECT_EQ(train(dir / "second", {}, 1).status, LOPT_OK) << lopt_last_error();
+    // killed before its first checkpoint: it begins again from the file
+    ASSERT_EQ(train(dir / "third", with(small_run, "weights.from=" + dir / "second/weights.safetensors"), 0, 3).status, LOPT_OK) << lopt_last_error();
+    for (const auto &entry : std::filesystem::directory_iterator(dir / "third"))
+        if (entry.path().filename() != "config.json") std::filesystem::remove(entry.path());
+    EXPECT_EQ(train(dir / "third", {}, 1).status, LOPT_OK) << lopt_last_error();
 }
 
 TEST(Train, FreshWeightsCanBeginNearPlainSteps) {

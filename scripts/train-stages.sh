@@ -1,0 +1,35 @@
+#!/bin/sh
+# Meta-trains in stages: each configuration starts from the weights that the one before has left. Stopped at any time, the same command goes
+# on; stages that are done are not done again, and the result is the same to the bit.
+# Usage: scripts/train-stages.sh DIR CONFIG... [-- ARGUMENT...]      (arguments for lopt train, in every stage: --set iterations=50)
+#   Stage i runs in DIR/stage-i, the last one in DIR itself; LOPT in the environment names the command (default: build/lopt).
+set -eu
+lopt=${LOPT:-$(dirname "$0")/../build/lopt}
+[ $# -ge 2 ] || { sed -n '4,6s/^# *//p' "$0" >&2; exit 2; }
+dir=$1
+shift
+stages=0
+for word in "$@"; do
+    [ "$word" != -- ] || break
+    stages=$((stages + 1))
+done
+configs=$(printf '%s\n' "$@" | head -n "$stages")
+shift "$stages"
+[ $# = 0 ] || shift # --
+
+number=0
+from=""
+for config in $configs; do
+    number=$((number + 1))
+    out=$dir/stage-$number
+    [ $number -lt $stages ] || out=$dir
+    echo "Stage $number of $stages: $config"
+    if [ -e "$out/config.json" ]; then
+        "$lopt" train --out "$out" "$@" --resume
+    elif [ -n "$from" ]; then
+        "$lopt" train --config "$config" --set "weights.from=$from" --out "$out" "$@"
+    else
+        "$lopt" train --config "$config" --out "$out" "$@"
+    fi
+    from=$out/weights.safetensors
+done
