@@ -61,6 +61,7 @@ for isa in avx2 baseline; do
     done
 done
 check "installed package" sh tests/install/run.sh build
+check "training in stages" sh tests/scripts/train_stages_test.sh build
 check "build with sanitizers" scripts/build.sh build-sanitize -DLOPT_TESTS=ON -DCMAKE_BUILD_TYPE=RelWithDebInfo \
     -DLOPT_SANITIZE=address,undefined
 [ $failed = 0 ] || finish

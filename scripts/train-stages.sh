@@ -5,7 +5,7 @@
 #   Stage i runs in DIR/stage-i, the last one in DIR itself; LOPT in the environment names the command (default: build/lopt).
 set -eu
 lopt=${LOPT:-$(dirname "$0")/../build/lopt}
-[ $# -ge 2 ] || { sed -n '4,6s/^# *//p' "$0" >&2; exit 2; }
+[ $# -ge 2 ] || { sed -n '4,5s/^# *//p' "$0" >&2; exit 2; }
 dir=$1
 shift
 stages=0
