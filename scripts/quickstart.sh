@@ -11,7 +11,7 @@ usage() {
 Usage: scripts/quickstart.sh [--out DIR] [--iterations N] [--fresh]
 
   --out DIR        where weights and report go (default: runs/quickstart beside the sources)
-  --iterations N   length of each of the two stages of the training (default: that of configs/quick-*.json, about three minutes on two cores)
+  --iterations N   length of each of the two stages of the training (default: that of configs/stage-*.json, about three minutes on two cores)
   --fresh          remove the training and the report that are in DIR and start anew
 END
 }
@@ -63,7 +63,7 @@ fi
 echo "Meta-training; Ctrl-C stops it, and this command then goes on with it ..."
 set --
 [ -z "$iterations" ] || set -- -- --set "iterations=$iterations"
-step scripts/train-stages.sh "$out" configs/quick-1.json configs/quick-2.json "$@"
+step scripts/train-stages.sh "$out" configs/stage-1.json configs/stage-2.json "$@"
 
 echo "Evaluating on tasks that it never saw, beside baselines tuned on each of them ..."
 step $lopt eval --weights "trained=$out/weights.safetensors" --untrained --out "$out/eval"

@@ -110,7 +110,7 @@ lopt_status config_override(train_config *c, const char *assignment) {
 
 lopt_status config_check(const train_config *c) {
     lopt_dims dims;
-    corpus tasks = {NULL, 0};
+    corpus tasks = {NULL, NULL, 0};
     LOPT_CHECK(c->window_min <= c->window_max, LOPT_ERR_CONFIG, "window.min must not be above window.max");
     LOPT_CHECK(c->horizon_min <= c->horizon_max, LOPT_ERR_CONFIG, "horizon.min must not be above horizon.max");
     LOPT_CHECK(c->init_lr_min <= c->init_lr_max, LOPT_ERR_CONFIG, "init_lr.min must not be above init_lr.max");

@@ -21,6 +21,7 @@ static lopt_status add(corpus *c, const char *spec) {
         LOPT_CHECK(!parsed.term[i].family->info.held_out, LOPT_ERR_CONFIG,
                    "task %s is held out: it judges optimizers and may not train them", parsed.name);
     LOPT_TRY(memory_text(parsed.name, &c->spec[c->count]));
+    c->family[c->count] = parsed.num_terms > 1 ? "sum" : parsed.term[0].family->info.name;
     c->count++;
     return LOPT_OK;
 }
@@ -38,13 +39,15 @@ static lopt_status expand_item(corpus *c, const char *item) {
 
 lopt_status corpus_expand(const config_list *tasks, corpus *out) {
     lopt_status status = LOPT_OK;
-    corpus c = {NULL, 0};
-    void *specs = NULL;
+    corpus c = {NULL, NULL, 0};
+    void *specs = NULL, *families = NULL;
     size_t all = 1; /* that one item can stand for */
     const lopt_family_info *f;
     for (size_t i = 0; (f = lopt_family_get(i)) != NULL; i++) all += f->num_instances;
     LOPT_TRY(memory_alloc(tasks->count * all, sizeof(char *), "the list of tasks", &specs));
     c.spec = specs;
+    LOPT_TRY_CLEANUP(memory_alloc(tasks->count * all, sizeof(char *), "the list of tasks", &families));
+    c.family = families;
     for (size_t i = 0; i < tasks->count; i++) LOPT_TRY_CLEANUP(expand_item(&c, tasks->item[i]));
     *out = c;
     return LOPT_OK;
@@ -56,5 +59,6 @@ cleanup:
 void corpus_free(corpus *c) {
     for (size_t i = 0; i < c->count; i++) free(c->spec[i]);
     free(c->spec);
-    *c = (corpus){NULL, 0};
+    free(c->family);
+    *c = (corpus){NULL, NULL, 0};
 }

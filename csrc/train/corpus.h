@@ -6,6 +6,7 @@
 
 typedef struct corpus {
     char **spec;
+    const char **family; /* of each spec: its name, "sum" for several; static */
     size_t count;
 } corpus;
 

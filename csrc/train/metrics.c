@@ -8,8 +8,6 @@
 #include "base/status.h"
 #include "csrc/io/atomic_file.h"
 
-enum { FAMILY_MAX = 64 };
-
 /* The meta-iteration of a line; 0: not a line of ours. */
 static uint64_t line_iteration(const char *line) {
     json_t *object = json_loads(line, 0, NULL);
@@ -49,18 +47,13 @@ lopt_status metrics_open(const char *path, uint64_t iteration, FILE **out) {
     return LOPT_OK;
 }
 
-static void family_of(const char *spec, char out[FAMILY_MAX]) {
-    snprintf(out, FAMILY_MAX, "%.*s", (int)strcspn(spec, ":"), spec);
-}
-
 /* {"quadratic": mean meta-loss, ...} over the particles of each family. */
 static json_t *family_losses(const trainer *t) {
     json_t *sums = json_object(), *counts = json_object();
     const char *key;
     json_t *value;
     for (size_t p = 0; p < t->num_particles; p++) {
-        char family[FAMILY_MAX];
-        family_of(t->tasks.spec[t->reports[p].spec], family);
+        const char *family = t->tasks.family[t->reports[p].spec];
         double sum = json_real_value(json_object_get(sums, family)) + t->reports[p].meta_loss;
         json_int_t count = json_integer_value(json_object_get(counts, family)) + 1;
         json_object_set_new(sums, family, json_real(sum));

@@ -54,7 +54,7 @@ def main():
              "log_sum_exp:scale_spread=1.5e1"]
     configs = ['{"iterations": 5, "window": {"min": 5, "max": 9}, "tasks": ["bowl:*", "booth"]}', "window.mean=12.5",
                "tasks=bowl:c=5; quadratic:* ;booth", '{"meta_optimizer": {"kind": "adamw"}, "second_derivatives": true, "seed": 9}',
-               (SOURCE / "configs/quick-1.json").read_text()]
+               (SOURCE / "configs/stage-1.json").read_text()]
     seeds = {
         "safetensors": [g for g in golden if len(g) < SMALL] + [state(False)],
         "weights": [g for g in golden if len(g) < SMALL and b"lopt.hrnn" in g],

@@ -140,7 +140,7 @@ TEST(Config, RefusesContradictions) {
 
 TEST(Corpus, ExpandsFamiliesAndLeavesOutTheHeldOut) {
     Config config;
-    corpus all = {nullptr, 0}, family = {nullptr, 0};
+    corpus all = {nullptr, nullptr, 0}, family = {nullptr, nullptr, 0};
     ASSERT_EQ(corpus_expand(&config.c.tasks, &all), LOPT_OK) << lopt_last_error();
     size_t want = 0;
     for (size_t i = 0; const lopt_family_info *f = lopt_family_get(i); i++)
