@@ -243,7 +243,7 @@ INSTANTIATE_TEST_SUITE_P(All, Perturbing, ::testing::Values("es", "pes", "nres",
 // A particle and the list of tasks that it draws from.
 struct Particle {
     Bench b;
-    corpus tasks = {nullptr, 0};
+    corpus tasks = {nullptr, nullptr, 0};
     particle p = {};
     estimate_workspace *ws = nullptr;
     particle_report report = {};
