@@ -47,7 +47,7 @@ typedef struct task_family {
     void (*unload)(task_instance *t);      /* undoes load */
 } task_family;
 
-/* The keys that every family's table ends with, in this order: what is put around a family's functions (tasks/transform.h). */
+/* The keys that every family's table ends with, in this order: what is put around a family's functions (tasks/transform.c). */
 enum {
     TRANSFORM_SCALE,
     TRANSFORM_MODEL_SPREAD,

@@ -61,7 +61,7 @@ static lopt_status find_key(const key_table *t, const char *name, size_t *out) {
                      lopt_nearest_name(name, names, t->count));
 }
 
-/* One number, up to `end_char` or the end; returns where it stopped. */
+/* One number; end: where it stopped. */
 static lopt_status parse_number(const lopt_task_key *k, const char *text, double *out, const char **end) {
     char *stop = NULL;
     const int hexadecimal = text[0] == '0' && (text[1] == 'x' || text[1] == 'X'); /* in a list, x separates */
