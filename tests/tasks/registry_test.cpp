@@ -1,44 +1,12 @@
 // What every family owes, whoever writes it: the tests walk the registry, so that a new family is covered by being in it. Each default
-// instance must have a loss >= 0, a gradient and a Hessian-vector product that agree with differences, unbiased minibatches, a start
-// and data that are functions of their seeds, and the same values on every instruction set. The family's formula itself is checked
-// against a double reference of its own in reference_test.cpp.
+// instance must have a loss >= 0, a gradient and a Hessian-vector product that agree with differences, a start and data that are
+// functions of their seeds, and the same values on every instruction set; that it can be trained is in registry_training_test.cpp.
+// The family's formula itself is checked against a double reference of its own in reference_test.cpp.
 #include <set>
 
-#include "tests/tasks/image_files.h"
-#include "tests/tasks/support.h"
+#include "tests/tasks/registry_instances.h"
 
 namespace {
-
-// Parameters from which on a task is tried less often, so that all tests take minutes under sanitizers too.
-const size_t LARGE = 5000;
-size_t size_of(const std::string &spec) {
-    size_t counts[64] = {}, n = 0, total = 0;
-    EXPECT_EQ(lopt_task_shape(spec.c_str(), &n, counts, 64), LOPT_OK) << spec;
-    for (size_t count : counts) total += count;
-    return total;
-}
-
-std::vector<std::string> all_instances() {
-    std::vector<std::string> specs;
-    for (size_t i = 0; const lopt_family_info *f = lopt_family_get(i); i++) {
-        if (f->files_variable) continue; // below
-        for (size_t k = 0; k < f->num_instances; k++) specs.push_back(f->instances[k]);
-        const std::string first = f->num_instances ? f->instances[0] : f->name, colon = first.find(':') == std::string::npos ? ":" : ",";
-        if (f->num_keys == 0 || size_of(first) > LARGE) continue; // a group: its instances are sums and transforms already
-        specs.push_back(first + colon + "scale=3");
-        specs.push_back(first + colon + "model_spread=2,tensor_spread=4,parameter_spread=3,log=1,sparse=0.3,noise=0.01");
-    }
-    return specs;
-}
-
-// Families of files that most do not have, on small files made for the test.
-std::vector<std::string> file_instances() {
-    std::vector<std::string> specs;
-    provide_small_data_sets();
-    for (size_t i = 0; const lopt_family_info *f = lopt_family_get(i); i++)
-        if (f->files_variable) specs.push_back(std::string(f->name) + ":rows=96");
-    return specs;
-}
 
 class EveryInstance : public ::testing::TestWithParam<std::string> {};
 
@@ -165,36 +133,6 @@ TEST_P(EveryInstance, SameOnEveryInstructionSet) {
     }
 }
 
-// Last whole loss over the first (of a logarithm: what is under it) after Adam (Kingma and Ba 2015) at a rate relative to the size of the parameters.
-double trained_ratio(Corpus &c, uint64_t seed, int steps, double relative_rate) {
-    std::vector<float> x = c.start(seed);
-    std::vector<double> m(c.total), v(c.total);
-    const double first = c.full_loss(x), rate = relative_rate * std::fmax(norm(x) / std::sqrt(double(c.total)), 1e-3);
-    for (int t = 1; t <= steps; t++) {
-        const std::vector<float> g = c.gradient(seed, uint64_t(t), x);
-        for (size_t i = 0; i < c.total; i++) {
-            m[i] = 0.9 * m[i] + 0.1 * g[i], v[i] = 0.999 * v[i] + 0.001 * double(g[i]) * g[i];
-            x[i] -= float(rate * m[i] / (1 - std::pow(0.9, t)) / (std::sqrt(v[i] / (1 - std::pow(0.999, t))) + 1e-8));
-        }
-    }
-    return c.task.p->term[0].transform.log ? std::exp(c.full_loss(x) - first) : c.full_loss(x) / first;
-}
-
-TEST_P(EveryInstance, TrainsUnderAdam) {
-    Corpus c(GetParam());
-    const int steps = c.total > 5000 ? 40 : c.total > 1000 ? 100 : GetParam().find("sparse=0.99") != std::string::npos ? 1500 : 300;
-    double best = INFINITY;
-    for (uint64_t seed = 1; seed <= 3 && !(best < 0.8); seed++) // a plateau may hold a single start
-        for (double rate : {0.1, 0.03, 0.01, 0.3})
-            if (!(best < 0.8)) best = std::fmin(best, trained_ratio(c, seed, steps, rate));
-    EXPECT_LT(best, 0.9);
-}
-
-std::string test_name(const ::testing::TestParamInfo<std::string> &info) {
-    std::string name = info.param;
-    for (char &ch : name) ch = std::isalnum(static_cast<unsigned char>(ch)) ? ch : '_';
-    return name;
-}
 INSTANTIATE_TEST_SUITE_P(Registry, EveryInstance, ::testing::ValuesIn(all_instances()), test_name);
 INSTANTIATE_TEST_SUITE_P(RegistryOfFiles, EveryInstance, ::testing::ValuesIn(file_instances()), test_name);
 
