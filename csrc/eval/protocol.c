@@ -31,6 +31,8 @@ size_t eval_grid_step(eval_grid grid, size_t point) {
     return (point * grid.steps + intervals / 2) / intervals;
 }
 
+size_t eval_grid_tenth(eval_grid grid) { return (grid.count - 1) / 10; }
+
 lopt_status eval_horizons_read(const char *text, size_t steps, eval_horizons *out) {
     eval_horizons h = {0, {0}};
     for (const char *at = text ? text : "1";; at++) {

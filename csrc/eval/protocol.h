@@ -29,6 +29,7 @@ typedef struct eval_grid {
 } eval_grid;
 eval_grid eval_grid_make(size_t steps);
 size_t eval_grid_step(eval_grid grid, size_t point);
+size_t eval_grid_tenth(eval_grid grid); /* the last point at no more than a tenth of the steps */
 
 /* Horizons: multiples of the steps, each judged by itself. */
 enum { EVAL_HORIZONS_MAX = 8 };

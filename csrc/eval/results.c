@@ -22,11 +22,13 @@ static double point_mean(const eval_curve *c, size_t seeds, size_t points, size_
 }
 
 eval_ending eval_ending_of(const eval_curve *c, size_t seeds, eval_grid grid) {
-    eval_ending e = {point_mean(c, seeds, grid.count, grid.count - 1), stat_mean(c->accuracy, seeds), 0, 0};
+    eval_ending e = {point_mean(c, seeds, grid.count, grid.count - 1), stat_mean(c->accuracy, seeds), 0, 0, 0};
+    const size_t tenth = eval_grid_tenth(grid);
     for (size_t s = 0; s < seeds; s++) {
         double first = c->losses[s * grid.count], last = c->losses[(s + 1) * grid.count - 1];
         e.diverged += !isfinite(last);
         e.worsened += !(last <= first);
+        e.risen += stat_win(c->losses[s * grid.count + tenth], last) > 0.5 || !isfinite(last);
     }
     return e;
 }
@@ -48,9 +50,12 @@ static void judge_learned(const eval_results *r, const eval_task *t, learned_res
     const size_t points = r->grid.count;
     l->ending = eval_ending_of(&l->curve, r->seeds, r->grid);
     for (size_t i = 0; i < points; i++) mean_losses[i] = point_mean(&l->curve, r->seeds, points, i);
-    double target = eval_task_baseline_loss(t, t->best_method);
-    l->steps_to_target = stat_steps_to_reach(r->grid, mean_losses, target);
-    l->speed_up = stat_speed_up(r->grid, mean_losses, target);
+    const size_t target[TARGET_COUNT] = {[TARGET_BEST_BASELINE] = t->best_method, [TARGET_TUNED_ADAM] = BASELINE_ADAM};
+    for (size_t k = 0; k < TARGET_COUNT; k++) {
+        const double loss = eval_task_baseline_loss(t, target[k]);
+        l->steps_to_target[k] = stat_steps_to_reach(r->grid, mean_losses, loss);
+        l->speed_up[k] = stat_speed_up(r->grid, mean_losses, loss);
+    }
     for (size_t k = 0; k < RIVAL_COUNT; k++) {
         const double *rival = &t->sweep.finals[(BASELINE_ADAM * EVAL_RATE_COUNT + rival_rate(r, t, k)) * r->seeds];
         double wins = 0.0;
@@ -60,19 +65,28 @@ static void judge_learned(const eval_results *r, const eval_task *t, learned_res
 }
 
 /* scratch [2 num_tasks] */
+static lopt_status judge_speed(const eval_results *r, size_t which, size_t target, double *scratch, speed_total *out) {
+    out->reached = 0;
+    for (size_t i = 0; i < r->num_tasks; i++) {
+        scratch[i] = r->tasks[i].learned[which].speed_up[target];
+        out->reached += scratch[i] > 0.0;
+    }
+    out->mean = stat_iqm(scratch, r->num_tasks, scratch + r->num_tasks);
+    return stat_iqm_interval(scratch, r->num_tasks, r->seed, &out->low, &out->high);
+}
+
+/* scratch [2 num_tasks] */
 static lopt_status judge_total(const eval_results *r, size_t which, double *scratch, learned_total *out) {
     learned_total total = {0};
     for (size_t i = 0; i < r->num_tasks; i++) {
         const learned_result *l = &r->tasks[i].learned[which];
-        scratch[i] = l->speed_up;
         for (size_t k = 0; k < RIVAL_COUNT; k++) total.wins[k] += l->wins[k] / (double)r->num_tasks;
-        total.reached += l->speed_up > 0.0;
         total.diverged += l->ending.diverged;
         total.worsened += l->ending.worsened;
+        total.risen += l->ending.risen;
         total.runs += r->seeds;
     }
-    total.speed_up = stat_iqm(scratch, r->num_tasks, scratch + r->num_tasks);
-    LOPT_TRY(stat_iqm_interval(scratch, r->num_tasks, r->seed, &total.speed_up_low, &total.speed_up_high));
+    for (size_t k = 0; k < TARGET_COUNT; k++) LOPT_TRY(judge_speed(r, which, k, scratch, &total.speed_up[k]));
     *out = total;
     return LOPT_OK;
 }

@@ -8,11 +8,15 @@
 typedef enum eval_rival { RIVAL_TUNED_ADAM, RIVAL_ONE_RATE_ADAM, RIVAL_DEFAULT_ADAM, RIVAL_COUNT } eval_rival;
 const char *eval_rival_name(eval_rival r);
 
+/* Whose last loss, as a mean over the seeds, a learned optimizer's speed is measured by. */
+typedef enum eval_target { TARGET_BEST_BASELINE, TARGET_TUNED_ADAM, TARGET_COUNT } eval_target;
+
 /* How the runs of one optimizer on one task ended. */
 typedef struct eval_ending {
     double loss;               /* mean over the seeds of the last loss; NaN if any diverged */
     double accuracy;           /* mean over the seeds; NaN without labels */
     size_t diverged, worsened; /* runs whose last loss is not finite; is above their first one (the diverged ones too) */
+    size_t risen;              /* runs whose last loss is above the one after a tenth of the steps (the diverged ones too) */
 } eval_ending;
 eval_ending eval_ending_of(const eval_curve *c, size_t seeds, eval_grid grid);
 
@@ -20,9 +24,9 @@ eval_ending eval_ending_of(const eval_curve *c, size_t seeds, eval_grid grid);
 typedef struct learned_result {
     eval_curve curve;
     eval_ending ending;
-    size_t steps_to_target;   /* steps until its mean loss is at most the best tuned baseline's last one; 0: never */
-    double speed_up;          /* steps of the run / steps_to_target; 0: never, or diverged */
-    double wins[RIVAL_COUNT]; /* share of the seeds */
+    size_t steps_to_target[TARGET_COUNT]; /* steps until its mean loss is at most the target; 0: never */
+    double speed_up[TARGET_COUNT];        /* steps of the run / steps_to_target; 0: never, or diverged */
+    double wins[RIVAL_COUNT];             /* share of the seeds */
 } learned_result;
 
 typedef struct eval_task {
@@ -35,12 +39,16 @@ typedef struct eval_task {
     learned_result *learned; /* [num_learned] */
 } eval_task;
 
+typedef struct speed_total {
+    double mean, low, high; /* interquartile mean over the tasks, 95 % bootstrap interval */
+    size_t reached;         /* tasks whose target was reached */
+} speed_total;
+
 /* A learned optimizer over the suite. */
 typedef struct learned_total {
-    double speed_up, speed_up_low, speed_up_high; /* interquartile mean over the tasks, 95 % bootstrap interval */
-    double wins[RIVAL_COUNT];                     /* share of all (task, seed) pairs */
-    size_t reached;                               /* tasks whose target was reached */
-    size_t diverged, worsened, runs;
+    speed_total speed_up[TARGET_COUNT];
+    double wins[RIVAL_COUNT]; /* share of all (task, seed) pairs */
+    size_t diverged, worsened, risen, runs;
 } learned_total;
 
 typedef struct eval_results {

@@ -40,6 +40,7 @@ static json_t *ending_json(const char *name, const eval_curve *c, const eval_res
     failed |= json_object_set_new(o, "test_accuracy", json_number(e.accuracy));
     failed |= json_object_set_new(o, "diverged_runs", json_integer((json_int_t)e.diverged));
     failed |= json_object_set_new(o, "runs_above_start", json_integer((json_int_t)e.worsened));
+    failed |= json_object_set_new(o, "runs_above_tenth", json_integer((json_int_t)e.risen));
     failed |= json_object_set_new(o, "seconds_per_step", json_number(c->seconds_per_step));
     failed |= json_object_set_new(o, "losses", curve_json(c, r->seeds, r->grid));
     return whole(o, failed);
@@ -60,13 +61,16 @@ static json_t *wins_json(const double wins[RIVAL_COUNT]) {
                      json_number(wins[RIVAL_ONE_RATE_ADAM]), "adam_1e-3", json_number(wins[RIVAL_DEFAULT_ADAM]));
 }
 
+static json_t *steps_json(size_t steps) { return steps ? json_integer((json_int_t)steps) : json_null(); }
+
 static json_t *learned_json(const eval_results *r, const eval_task *t, size_t which) {
     const learned_result *l = &t->learned[which];
     json_t *o = ending_json(r->labels[which], &l->curve, r);
     int failed = o == NULL;
-    failed |= json_object_set_new(o, "speed_up", json_number(l->speed_up));
-    failed |=
-        json_object_set_new(o, "steps_to_target", l->steps_to_target ? json_integer((json_int_t)l->steps_to_target) : json_null());
+    failed |= json_object_set_new(o, "speed_up", json_number(l->speed_up[TARGET_BEST_BASELINE]));
+    failed |= json_object_set_new(o, "steps_to_target", steps_json(l->steps_to_target[TARGET_BEST_BASELINE]));
+    failed |= json_object_set_new(o, "speed_up_over_adam", json_number(l->speed_up[TARGET_TUNED_ADAM]));
+    failed |= json_object_set_new(o, "steps_to_adam", steps_json(l->steps_to_target[TARGET_TUNED_ADAM]));
     failed |= json_object_set_new(o, "win_rate", wins_json(l->wins));
     return whole(o, failed);
 }
@@ -88,13 +92,19 @@ static json_t *task_json(const eval_results *r, const eval_task *t) {
     return whole(o, failed);
 }
 
+static json_t *speed_json(const speed_total *s) {
+    const double interval[2] = {s->low, s->high};
+    return json_pack("{s:o, s:o, s:I}", "iqm", json_number(s->mean), "interval_95", json_numbers(interval, 2), "tasks_reached",
+                     (json_int_t)s->reached);
+}
+
 static json_t *total_json(const eval_results *r, size_t which) {
     const learned_total *t = &r->totals[which];
-    const double interval[2] = {t->speed_up_low, t->speed_up_high};
-    return json_pack("{s:s, s:o, s:o, s:I, s:o, s:I, s:I, s:I}", "optimizer", r->labels[which], "speed_up_iqm",
-                     json_number(t->speed_up), "speed_up_interval_95", json_numbers(interval, 2), "tasks_reached",
-                     (json_int_t)t->reached, "win_rate", wins_json(t->wins), "diverged_runs", (json_int_t)t->diverged,
-                     "runs_above_start", (json_int_t)t->worsened, "runs", (json_int_t)t->runs);
+    return json_pack("{s:s, s:o, s:o, s:o, s:I, s:I, s:I, s:I}", "optimizer", r->labels[which], "speed_up",
+                     speed_json(&t->speed_up[TARGET_BEST_BASELINE]), "speed_up_over_adam",
+                     speed_json(&t->speed_up[TARGET_TUNED_ADAM]), "win_rate", wins_json(t->wins), "diverged_runs",
+                     (json_int_t)t->diverged, "runs_above_start", (json_int_t)t->worsened, "runs_above_tenth", (json_int_t)t->risen,
+                     "runs", (json_int_t)t->runs);
 }
 
 static json_t *results_json(const eval_results *r) {
@@ -104,7 +114,7 @@ static json_t *results_json(const eval_results *r) {
     for (size_t k = 0; k < EVAL_RATE_COUNT; k++) rates[k] = eval_rate(k);
     for (size_t k = 0; k < r->num_learned; k++) failed |= json_array_append_new(totals, total_json(r, k));
     for (size_t i = 0; i < r->num_tasks; i++) failed |= json_array_append_new(tasks, task_json(r, &r->tasks[i]));
-    failed |= json_object_set_new(o, "format", json_string("lopt.eval.v1"));
+    failed |= json_object_set_new(o, "format", json_string("lopt.eval.v2"));
     failed |= json_object_set_new(o, "lopt_version", json_string(lopt_version()));
     failed |= json_object_set_new(o, "protocol", json_integer(EVAL_PROTOCOL));
     failed |= json_object_set_new(o, "suite", json_string(r->suite));

@@ -31,7 +31,7 @@ static void add_row(text_buffer *b, const eval_task *t, size_t first, size_t end
     text_add(b, " %8s", output_loss(eval_task_baseline_loss(t, BASELINE_ADAM), loss));
     for (size_t k = first; k < end; k++) {
         const learned_result *l = &t->learned[k];
-        text_add(b, " | %8s %6s", output_loss(l->ending.loss, loss), output_speed_up(l->speed_up, speed_up));
+        text_add(b, " | %8s %6s", output_loss(l->ending.loss, loss), output_speed_up(l->speed_up[TARGET_BEST_BASELINE], speed_up));
     }
     text_add(b, "\n");
 }
@@ -49,19 +49,28 @@ static void add_block(text_buffer *b, const eval_results *r, size_t first, size_
     add_rule(b, columns);
 }
 
+static const char *speed_text(const speed_total *s, char text[64]) {
+    snprintf(text, 64, "%.2fx [%.2f, %.2f]", s->mean, s->low, s->high);
+    return text;
+}
+
 static void add_totals(text_buffer *b, const eval_results *r) {
-    text_add(b, "%-24s %-23s  %-31s %s\n", "", "speed-up against the", "runs won against Adam tuned /", "diverged / above");
-    text_add(b, "%-24s %-23s  %-31s %s\n", "learned optimizer", "best tuned baseline", "at one rate / at 1e-3",
-             "start, of all runs");
+    static const char columns[] = "%-17.17s %-19s %-19s %-21s %s\n";
+    text_add(b, columns, "", "speed-up against", "speed-up against", "runs won against", "runs that diverged");
+    text_add(b, columns, "", "the best tuned", "tuned Adam", "Adam tuned /", "/ end above start");
+    text_add(b, columns, "learned optimizer", "baseline", "", "one rate / 1e-3", "/ above a tenth");
     add_rule(b, 98);
     for (size_t k = 0; k < r->num_learned; k++) {
         const learned_total *t = &r->totals[k];
-        char speed_up[64], wins[64];
-        snprintf(speed_up, sizeof speed_up, "%.2fx [%.2f, %.2f]", t->speed_up, t->speed_up_low, t->speed_up_high);
+        char best[64], adam[64], wins[64], ends[128];
         snprintf(wins, sizeof wins, "%.0f %% / %.0f %% / %.0f %%", 100 * t->wins[RIVAL_TUNED_ADAM],
                  100 * t->wins[RIVAL_ONE_RATE_ADAM], 100 * t->wins[RIVAL_DEFAULT_ADAM]);
-        text_add(b, "%-24.24s %-23s  %-31s %zu / %zu of %zu\n", r->labels[k], speed_up, wins, t->diverged, t->worsened, t->runs);
+        snprintf(ends, sizeof ends, "%zu / %zu / %zu of %zu", t->diverged, t->worsened, t->risen, t->runs);
+        text_add(b, columns, r->labels[k], speed_text(&t->speed_up[TARGET_BEST_BASELINE], best),
+                 speed_text(&t->speed_up[TARGET_TUNED_ADAM], adam), wins, ends);
     }
+    text_add(b, "\nspeed-up:      interquartile mean over the tasks, with its 95 %% interval\n"
+                "above a tenth: runs whose last loss is above the one after a tenth of the steps\n");
 }
 
 lopt_status output_summary(const eval_results *r, char **out) {

@@ -176,6 +176,36 @@ TEST_F(Evaluate, TheBestBaselineIsTheLowestOfAllMethodsAndRates) {
     }
 }
 
+double loss_at(json_t *optimizer, size_t seed, size_t point) {
+    return json_number_value(json_array_get(json_array_get(json_object_get(optimizer, "losses"), seed), point));
+}
+
+// From the curves alone: where the mean over the seeds first is as low as Adam's last loss, and whose last loss is above the tenth step's.
+TEST_F(Evaluate, SpeedOverAdamAndRisesFollowFromTheCurves) {
+    lopt_eval_options o = options(1);
+    o.steps = 100;
+    evaluate(o);
+    Json root = parse(results());
+    size_t reached = 0, rises = 0;
+    for (size_t i = 0; i < 3; i++) {
+        json_t *learned = json_array_get(json_object_get(task_of(root, i), "learned"), 0);
+        json_t *adam = json_array_get(json_object_get(task_of(root, i), "baselines"), 4);
+        ASSERT_STREQ(json_string_value(json_object_get(adam, "optimizer")), "Adam");
+        const double target = number(adam, "final_loss");
+        size_t first = 0, rise = 0;
+        for (size_t p = 100; p >= 1; p--)
+            if ((loss_at(learned, 0, p) + loss_at(learned, 1, p)) / 2 <= target) first = p;
+        for (size_t s = 0; s < 2; s++) rise += loss_at(learned, s, 100) > loss_at(learned, s, 10);
+        EXPECT_EQ(number(learned, "steps_to_adam"), double(first)) << i;
+        EXPECT_NEAR(number(learned, "speed_up_over_adam"), first ? 100.0 / double(first) : 0.0, 1e-6);
+        EXPECT_EQ(number(learned, "runs_above_tenth"), double(rise));
+        reached += first > 0, rises += rise;
+    }
+    json_t *total = json_array_get(json_object_get(root.get(), "totals"), 0);
+    EXPECT_EQ(number(json_object_get(total, "speed_up_over_adam"), "tasks_reached"), double(reached));
+    EXPECT_EQ(number(total, "runs_above_tenth"), double(rises));
+}
+
 TEST_F(Evaluate, SgdAtRateOneOnAStiffQuadraticIsShownAsDiverged) {
     lopt_eval_options o = options(0);
     o.suite = "quadratic:n=20";
@@ -200,7 +230,8 @@ TEST_F(Evaluate, ALearnedOptimizerThatDivergesIsCountedAndNeverDropped) {
     EXPECT_EQ(number(total, "runs"), 6);
     EXPECT_EQ(number(total, "runs_above_start"), 6) << "steps of e^80 help nowhere";
     EXPECT_GT(number(total, "diverged_runs"), 0);
-    EXPECT_EQ(number(total, "speed_up_iqm"), 0);
+    EXPECT_EQ(number(total, "runs_above_tenth"), 6) << "a run that diverged counts";
+    for (const char *over : {"speed_up", "speed_up_over_adam"}) EXPECT_EQ(number(json_object_get(total, over), "iqm"), 0) << over;
     for (const char *rival : {"adam_tuned", "adam_one_rate"})
         EXPECT_EQ(number(json_object_get(total, "win_rate"), rival), 0) << rival;
     std::string html = read_text(out_ + "/report.html");
