@@ -29,6 +29,7 @@ typedef struct train_config {
     int64_t es_pairs;
     config_list tasks;
     double rescale_share, rescale_model, rescale_tensor, rescale_parameter;
+    double shock_share, shock_down, shock_up;
     int horizon;
     double horizon_windows_mean;
     int64_t horizon_windows_max, horizon_min, horizon_max;

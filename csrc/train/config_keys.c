@@ -38,6 +38,11 @@
       "one factor for all parameters, log-uniform from 1/this to this; 1: none")                                                    \
     X(CONFIG_FLOAT, "float", rescale_tensor, 0, "rescale.tensor", "1", 1, 1e4, NULL, "one for each tensor, likewise")                \
     X(CONFIG_FLOAT, "float", rescale_parameter, 0, "rescale.parameter", "1", 1, 1e4, NULL, "one for each parameter, likewise")       \
+    X(CONFIG_FLOAT, "float", shock_share, 0, "shock.share", "0", 0, 1, NULL,                                                        \
+      "share of the windows before which all learning rates of the run are thrown off by one factor, so that an optimizer learns "  \
+      "to come back from wrong ones; not before a run's first window")                                                              \
+    X(CONFIG_FLOAT, "float", shock_down, 0, "shock.down", "1e6", 1, 1e14, NULL, "the factor is log-uniform from 1/this ...")         \
+    X(CONFIG_FLOAT, "float", shock_up, 0, "shock.up", "1", 1, 1e14, NULL, "... to this")                                            \
     X(CONFIG_CHOICE, "choice", horizon, 0, "horizon.kind", "windows", 0, 0, "windows|log_uniform",                                  \
       "length of a run: 1 + Exponential(windows_mean) windows, or a log-uniform number of steps")                                   \
     X(CONFIG_FLOAT, "float", horizon_windows_mean, 0, "horizon.windows_mean", "40", 0, 1e6, NULL, "windows: mean of the exponential") \

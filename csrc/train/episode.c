@@ -1,5 +1,6 @@
 #include "csrc/train/episode.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "base/memory.h"
@@ -52,6 +53,13 @@ void episode_perturbation(const train_config *c, const episode *e, size_t pair, 
     const uint64_t window = estimator_of(c)->reuses_noise ? 0 : e->window;
     random_normals(e->noise_seed, RANDOM_PERTURBATION, (uint32_t)pair, (uint32_t)window, e->count, out);
     for (size_t i = 0; i < e->count; i++) out[i] *= (float)c->es_sigma;
+}
+
+double episode_shock(const train_config *c, const episode *e) {
+    const random4 r = random_bits(e->run_seed, RANDOM_TRAIN_SHOCK, 0, e->window, 0);
+    const double low = -log(c->shock_down), high = log(c->shock_up);
+    if (e->window == 0 || (double)random_to_uniform(r.u[0]) >= c->shock_share) return 0.0;
+    return low + (high - low) * (double)random_to_uniform(r.u[1]);
 }
 
 unroll_position episode_position(const episode *e) { return unroll_run_position(e->runs[0]); }

@@ -23,6 +23,9 @@ void episode_free(episode *e);
  * (noise_seed, pair) for an estimator that reuses it. */
 void episode_perturbation(const train_config *c, const episode *e, size_t pair, float *out);
 
+/* Logarithm of the factor that the learning rates of all its runs take before the window to come; 0: they are left alone. */
+double episode_shock(const train_config *c, const episode *e);
+
 /* ---- For checkpoints, once a window is done: everything but what episode_create is given ---- */
 unroll_position episode_position(const episode *e); /* of all its runs */
 size_t episode_floats(const episode *e);

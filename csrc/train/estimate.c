@@ -65,8 +65,10 @@ typedef struct pair_outcome {
 static lopt_status advance(const job *j, const prepared_weights *w, unroll_run *run, float *exact, unroll_result *out) {
     const train_config *c = j->config;
     const unroll_window_args args = {j->steps, c->second_derivatives, exact, NULL};
+    const double shock = episode_shock(c, j->episode);
     if (j->episode->window == 0)
         LOPT_TRY(unroll_run_start(run, w, j->episode->run_seed, c->init_lr_min, c->init_lr_max, j->ws->unroll));
+    if (shock != 0.0) unroll_run_shift_rates(run, shock);
     return unroll_window(run, w, &args, j->ws->unroll, out);
 }
 

@@ -25,7 +25,8 @@ typedef enum random_purpose {
     RANDOM_TASK_TERM,        /* seeds of a sum's terms: (term) */
     RANDOM_TASK_SPREAD,      /* rescaling factors: (of the model, a tensor, a parameter; its index) */
     RANDOM_TRAIN_AUGMENT,    /* whether a particle's task is rescaled: (particle, restart) */
-    RANDOM_PERTURBATION      /* of the weights, by a seed of the particle's run: (pair, window of the run, element) */
+    RANDOM_PERTURBATION,     /* of the weights, by a seed of the particle's run: (pair, window of the run, element) */
+    RANDOM_TRAIN_SHOCK       /* whether and how far a run's learning rates are thrown off: (window of the run) */
 } random_purpose;
 
 typedef struct random4 {

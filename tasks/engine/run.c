@@ -5,6 +5,7 @@
 
 #include "base/memory.h"
 #include "base/status.h"
+#include "kernels/cell/readout.h"
 #include "tasks/engine/run.h"
 
 static size_t round16(size_t n) { return (n + 15) / 16 * 16; }
@@ -123,6 +124,15 @@ lopt_status unroll_run_start(unroll_run *r, const prepared_weights *w, uint64_t 
     }
     memcpy(r->v, prepared_initial(w, W_GLOBAL_INITIAL_STATE), (size_t)d.global * sizeof(float));
     return LOPT_OK;
+}
+
+void unroll_run_shift_rates(unroll_run *r, double shift) {
+    const int C = dims_state(r->layout.dims), log_lr = C - 1;
+    for (size_t t = 0; t < r->num_tensors; t++)
+        for (size_t i = 0; i < r->param_at[t + 1] - r->param_at[t]; i++) {
+            float *alpha = &r->state[r->state_at[t] + state_index(r->kernels->lanes, C, i, log_lr)];
+            *alpha = (float)fmin(fmax((double)*alpha + shift, -LOG_LR_MAX), LOG_LR_MAX);
+        }
 }
 
 unroll_position unroll_run_position(const unroll_run *r) { return r->at; }

@@ -23,6 +23,9 @@ void unroll_workspace_free(unroll_workspace *ws);
 lopt_status unroll_run_start(unroll_run *r, const prepared_weights *w, uint64_t seed, double lr_min, double lr_max,
                              unroll_workspace *ws);
 
+/* Multiplies all learning rates of a run by exp(shift), within the bounds that a step keeps them in. */
+void unroll_run_shift_rates(unroll_run *r, double shift);
+
 /* Makes `to` stand where `from` does; both are runs of one task for weights of one shape. */
 void unroll_run_copy(unroll_run *to, const unroll_run *from);
 
