@@ -56,6 +56,7 @@ enum {
     TRANSFORM_LOG,
     TRANSFORM_SPARSE,
     TRANSFORM_NOISE,
+    TRANSFORM_DEAD,
     TRANSFORM_KEYS
 };
 #define TRANSFORM_SPREAD_KEY(name, what) \
@@ -66,7 +67,8 @@ enum {
         TRANSFORM_SPREAD_KEY("parameter_spread", "each parameter"),                                                  \
         {"log", "1: the loss becomes log(f + 1e-6) - log 1e-6", 0, 0, 1, 1, 0, "0"},                                 \
         {"sparse", "probability that a gradient entry is zeroed, drawn at each step", 0, 0, 1, 0, 0, "0"},           \
-        {"noise", "standard deviation of the noise added to each gradient entry", 0, 0, 1e6, 0, 0, "0"}
+        {"noise", "standard deviation of the noise added to each gradient entry", 0, 0, 1e6, 0, 0, "0"},             \
+        {"dead", "share of the parameters that the loss sees as 0: their gradient is 0 for ever", 0, 0, 1, 0, 0, "0"}
 
 #define TASK_FAMILIES(X)                                                                                              \
     X(quadratic) X(bowl) X(ackley) X(beale) X(booth) X(branin) X(log_sum_exp) X(matyas) X(michalewicz)                \

@@ -27,7 +27,7 @@ struct lopt_task {
     size_t num_terms;                   /* 0: a user's task */
     task_term *term;
     task_transform transform; /* of the sum */
-    float *inverse_scale;     /* [total]: f(x * inverse_scale), start / inverse_scale; NULL: all are 1 */
+    float *inverse_scale;     /* [total]: f(x * inverse_scale), start / inverse_scale; 0: dead; NULL: all are 1 */
     size_t family_workspace;  /* floats: the largest that a term needs */
     /* user's task only */
     lopt_task_ops ops;

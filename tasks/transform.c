@@ -8,7 +8,7 @@
 #include "kernels/cell/philox.h"
 #include "tasks/task_object.h"
 
-enum { SPREAD_MODEL, SPREAD_TENSOR, SPREAD_PARAMETER };
+enum { SPREAD_MODEL, SPREAD_TENSOR, SPREAD_PARAMETER, SPREAD_DEAD };
 /* "Terms" beyond the real ones, for the randomness of what is around the sum. */
 enum { SEED_OF_SUM = TASK_TERMS_MAX, SEED_OF_AUGMENTATION };
 
@@ -29,6 +29,12 @@ static void rescale(double scale, const task_spread *s, uint64_t seed, size_t nu
     }
 }
 
+/* Parameters behind an input that is always 0, say. */
+static void kill_share(double dead, uint64_t seed, size_t n, float *inverse) {
+    for (size_t i = 0; dead > 0.0 && i < n; i++)
+        if ((double)random_uniform(seed, RANDOM_TASK_SPREAD, SPREAD_DEAD, i, 0) < dead) inverse[i] = 0.0f;
+}
+
 static const double *transform_values(const task_spec *spec, size_t term) {
     return spec->term[term].values.number + spec->term[term].family->info.num_keys - TRANSFORM_KEYS;
 }
@@ -39,7 +45,7 @@ static task_spread spread_of(const double *v) {
 static int is_spread(const task_spread *s) { return s->model > 1.0 || s->tensor > 1.0 || s->parameter > 1.0; }
 static int is_rescaled(const double *v) {
     const task_spread s = spread_of(v);
-    return v[TRANSFORM_SCALE] != 1.0 || is_spread(&s);
+    return v[TRANSFORM_SCALE] != 1.0 || is_spread(&s) || v[TRANSFORM_DEAD] > 0.0;
 }
 
 static task_transform transform_of(const double *v) {
@@ -61,10 +67,13 @@ lopt_status transform_make(lopt_task *t, const task_spec *spec, uint64_t seed, c
         const double *v = transform_values(spec, i);
         const task_spread own = spread_of(v);
         const task_instance *instance = &t->term[i].instance;
-        rescale(v[TRANSFORM_SCALE], &own, term_seed(seed, i), instance->num_tensors, instance->counts, t->inverse_scale + t->term[i].first);
+        float *inverse = t->inverse_scale + t->term[i].first;
+        rescale(v[TRANSFORM_SCALE], &own, term_seed(seed, i), instance->num_tensors, instance->counts, inverse);
+        kill_share(v[TRANSFORM_DEAD], term_seed(seed, i), instance->total, inverse);
     }
     const task_spread of_sum = spread_of(sum);
     rescale(sum[TRANSFORM_SCALE], &of_sum, term_seed(seed, SEED_OF_SUM), t->num_tensors, t->counts, t->inverse_scale);
+    kill_share(sum[TRANSFORM_DEAD], term_seed(seed, SEED_OF_SUM), t->total, t->inverse_scale);
     if (augmentation) rescale(1.0, augmentation, term_seed(seed, SEED_OF_AUGMENTATION), t->num_tensors, t->counts, t->inverse_scale);
     return LOPT_OK;
 }
@@ -79,7 +88,8 @@ static const float *rescaled(const lopt_task *t, const float *from, float *to) {
 void transform_start(const lopt_task *t, uint64_t seed, float *params) {
     for (size_t i = 0; i < t->num_terms; i++)
         t->term[i].family->start(&t->term[i].instance, term_seed(seed, i), params + t->term[i].first);
-    for (size_t i = 0; t->inverse_scale && i < t->total; i++) params[i] /= t->inverse_scale[i];
+    for (size_t i = 0; t->inverse_scale && i < t->total; i++)
+        if (t->inverse_scale[i] > 0.0f) params[i] /= t->inverse_scale[i]; /* a dead one may be anywhere */
 }
 
 /* ---- Masks and noise ---- */

@@ -1,10 +1,13 @@
 /* Networks on a fixed data set: what softmax_regression, mlp, the digits tasks and teacher_mlp share. Layers are dense or convolutions, which
- * are dense layers on columns (conv.h). Loss: net_loss.h, + regulariser x mean over tensors of |tensor|^2. */
+ * are dense layers on columns (conv.h). Loss: net_loss.h, + l2 x mean over tensors of |tensor|^2. */
 #ifndef LOPT_TASKS_FAMILIES_DENSE_NET_H
 #define LOPT_TASKS_FAMILIES_DENSE_NET_H
 
 #include "tasks/families/linear.h"
 #include "tasks/families/net_loss.h"
+
+/* A family's key for dense_net.l2. */
+#define NET_L2_KEY {"l2", "weight of the mean over tensors of |.|^2; at 0 the loss can go to 0", 1e-3, 0, 1, 0, 0, "0.001"}
 
 /* The layer's inputs as its matrix wants them: a itself, or a convolution's columns. */
 CELL_FN const float *net_columns(const dense_net *n, int l, const float *a, const net_tile *t) {
@@ -109,8 +112,8 @@ CELL_FN double net_loss_grad(const dense_net *n, const task_draw *draw, const fl
         loss += net_forward(n, params, &tile);
         if (grad) net_backward(n, params, &tile, first > 0, grad);
     }
-    if (n->regulariser == 0.0f) return loss;
-    const float pull = n->regulariser / (float)(2 * n->layers);
+    if (n->l2 == 0.0f) return loss;
+    const float pull = n->l2 / (float)(2 * n->layers);
     for (size_t i = 0; i < (grad ? total : 0); i++) grad[i] += 2.0f * pull * params[i];
     return loss + (double)pull * linear_square_norm(total, params);
 }
@@ -152,7 +155,7 @@ CELL_FN void net_hvp(const dense_net *n, const task_draw *draw, const float *par
     net_tile tile;
     batch_order order;
     const size_t rows = net_rows(n, draw, &order), total = net_total(n);
-    const float pull = n->regulariser / (float)(2 * n->layers);
+    const float pull = n->l2 / (float)(2 * n->layers);
     net_place(n, workspace, &tile);
     for (size_t i = 0; i < total; i++) out[i] = 2.0f * pull * v[i];
     for (size_t first = 0; first < rows; first += NET_TILE) {

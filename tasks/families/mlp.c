@@ -1,7 +1,7 @@
-/* mlp: sigmoid networks that imitate a random ReLU network, 1,000 samples, cross-entropy + 1e-3 x mean over tensors of |.|^2. */
+/* mlp: sigmoid networks that imitate a random ReLU network, 1,000 samples, cross-entropy + l2 x mean over tensors of |.|^2. */
 #include "tasks/families/dense_net.h"
 
-enum { KEY_INPUTS, KEY_HIDDEN, KEY_BATCH };
+enum { KEY_INPUTS, KEY_HIDDEN, KEY_BATCH, KEY_L2 };
 enum { ROWS = 1000, INPUTS_LIMIT = 256 };
 enum { TEACHER_LAYERS = 6, TEACHER_WIDTH = 20, TEACHER_TRIES = 64 };
 enum { DATA_INPUT, DATA_TEACHER };
@@ -12,7 +12,7 @@ static dense_net net_of(const task_instance *t) {
     n.size[0] = (size_t)t->values.number[KEY_INPUTS];
     for (size_t i = 0; i < t->values.list_count; i++) n.size[i + 1] = t->values.list[i];
     n.size[n.layers] = 2;
-    n.regulariser = 1e-3f;
+    n.l2 = (float)t->values.number[KEY_L2];
     n.rows = ROWS;
     n.batch = (uint32_t)t->values.number[KEY_BATCH];
     n.inputs = t->data;
@@ -81,6 +81,7 @@ static void hvp(const task_instance *t, const task_draw *draw, const float *para
 static const lopt_task_key keys[] = {{"inputs", "input features", 8, 1, INPUTS_LIMIT, 1, 0, "8"},
                                      {"hidden", "sizes of the hidden layers", 8, 1, 256, 1, 1, "8x5"},
                                      {"batch", "rows in a minibatch", 10, 1, ROWS, 1, 0, "10"},
+                                     NET_L2_KEY,
                                      TASK_TRANSFORM_KEYS};
 static const char *const instances[] = {
     "mlp:inputs=8,hidden=8x5,batch=10",       "mlp:inputs=12,hidden=8x5x3,batch=200",  "mlp:inputs=5,hidden=4x4x4x4,batch=100",
@@ -89,7 +90,7 @@ static const char *const instances[] = {
     "mlp:inputs=11,hidden=10x12x12,batch=64", "mlp:inputs=9,hidden=32,batch=128",      "mlp:inputs=7,hidden=32x64,batch=16"};
 
 const task_family ISA_SYMBOL(mlp_family) = {
-    {"mlp", "sigmoid networks that imitate a random ReLU network", "cross-entropy + 1e-3 mean over tensors of |.|^2, 1,000 rows",
+    {"mlp", "sigmoid networks that imitate a random ReLU network", "cross-entropy + l2 mean over tensors of |.|^2, 1,000 rows",
      sizeof keys / sizeof keys[0], keys, sizeof instances / sizeof instances[0], instances, 0, 0},
     1,
     plan,

@@ -17,7 +17,7 @@ typedef struct dense_net {
     int layers, activation, loss;
     size_t size[NET_LAYERS_MAX + 1];
     conv_shape conv[NET_LAYERS_MAX]; /* all 0: the layer is dense */
-    float regulariser;
+    float l2; /* weight of the mean over tensors of |.|^2 */
     uint32_t rows, batch;
     /* Data by rows, strides multiples of NET_PAD, zeros after the last unit. */
     const float *inputs; /* [rows][input_stride] */

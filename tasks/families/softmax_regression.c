@@ -1,7 +1,7 @@
-/* softmax_regression: two classes of two Gaussian clusters each, 1,000 samples, cross-entropy + 1e-3 x mean over tensors of |.|^2. */
+/* softmax_regression: two classes of two Gaussian clusters each, 1,000 samples, cross-entropy + l2 x mean over tensors of |.|^2. */
 #include "tasks/families/dense_net.h"
 
-enum { KEY_FEATURES, KEY_SEPARATION, KEY_BATCH };
+enum { KEY_FEATURES, KEY_SEPARATION, KEY_BATCH, KEY_L2 };
 enum { ROWS = 1000, CLUSTERS = 4, FEATURES_LIMIT = 1024 };
 enum { DATA_VERTEX, DATA_MAP, DATA_POINT, DATA_FLIP };
 
@@ -10,7 +10,7 @@ static dense_net net_of(const task_instance *t) {
     n.layers = 1;
     n.size[0] = (size_t)t->values.number[KEY_FEATURES];
     n.size[1] = 2;
-    n.regulariser = 1e-3f;
+    n.l2 = (float)t->values.number[KEY_L2];
     n.rows = ROWS;
     n.batch = (uint32_t)t->values.number[KEY_BATCH];
     n.inputs = t->data;
@@ -71,6 +71,7 @@ static void hvp(const task_instance *t, const task_draw *draw, const float *para
 static const lopt_task_key keys[] = {{"features", "input features", 10, 1, FEATURES_LIMIT, 1, 0, "10"},
                                      {"sep", "distance of the cluster centres from 0 along each axis", 2, 0, 100, 0, 0, "2"},
                                      {"batch", "rows in a minibatch", 100, 1, ROWS, 1, 0, "100"},
+                                     NET_L2_KEY,
                                      TASK_TRANSFORM_KEYS};
 static const char *const instances[] = {"softmax_regression:features=10,sep=2,batch=100",
                                         "softmax_regression:features=100,sep=1,batch=50",
@@ -83,7 +84,7 @@ static const char *const instances[] = {"softmax_regression:features=10,sep=2,ba
 
 const task_family ISA_SYMBOL(softmax_regression_family) = {
     {"softmax_regression", "linear classifiers on two classes of Gaussian clusters",
-     "cross-entropy + 1e-3 mean over tensors of |.|^2, 1,000 rows", sizeof keys / sizeof keys[0], keys,
+     "cross-entropy + l2 mean over tensors of |.|^2, 1,000 rows", sizeof keys / sizeof keys[0], keys,
      sizeof instances / sizeof instances[0], instances, 0, 0},
     1,
     plan,

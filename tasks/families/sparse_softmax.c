@@ -24,7 +24,7 @@ static dense_net net_of(const task_instance *t) {
     n.size[0] = v[KEY_DENSE] > 0.0 ? IDS * (size_t)v[KEY_FEATURES] : IDS;
     n.size[1] = (size_t)v[KEY_WIDTH];
     n.size[2] = CLASSES;
-    n.regulariser = 1e-3f;
+    n.l2 = 1e-3f;
     n.rows = ROWS;
     n.batch = (uint32_t)v[KEY_BATCH];
     n.inputs = kinds_of(t) + ROWS + NET_TILE; /* one-hot codes of the ids */
@@ -150,7 +150,7 @@ CELL_FN void backward(const dense_net *n, const float *params, net_tile *tile, f
 
 static double loss_grad(const task_instance *t, const task_draw *draw, const float *params, float *grad, float *workspace) {
     const dense_net n = net_of(t);
-    const float pull = n.regulariser / (float)TENSORS;
+    const float pull = n.l2 / (float)TENSORS;
     net_tile tile;
     double loss = 0.0;
     net_place(&n, workspace, &tile);
@@ -182,7 +182,7 @@ static void hvp(const task_instance *t, const task_draw *draw, const float *para
     const dense_net n = net_of(t);
     net_tile tile;
     net_place(&n, workspace, &tile);
-    for (size_t i = 0; i < t->total; i++) out[i] = 2.0f * n.regulariser / (float)TENSORS * v[i];
+    for (size_t i = 0; i < t->total; i++) out[i] = 2.0f * n.l2 / (float)TENSORS * v[i];
     for (size_t i = 0; i < tiles_of(t, &n, draw); i++) {
         load_tile(t, &n, draw, i, &tile);
         forward(&n, params, &tile);

@@ -19,32 +19,36 @@ struct Plane {
 };
 double sq(double x) { return x * x; }
 double ackley(double x, double y) {
-    return -20 * std::exp(-0.2 * std::sqrt((x * x + y * y) / 2)) - std::exp((std::cos(2 * pi * x) + std::cos(2 * pi * y)) / 2) + 20 + std::exp(1.0);
+    return -20 * std::exp(-0.2 * std::sqrt((x * x + y * y) / 2)) - std::exp((std::cos(2 * pi * x) + std::cos(2 * pi * y)) / 2) +
+           20 + std::exp(1.0);
 }
 double beale(double x, double y) { return sq(1.5 - x + x * y) + sq(2.25 - x + x * y * y) + sq(2.625 - x + x * y * y * y); }
 double booth(double x, double y) { return sq(x + 2 * y - 7) + sq(2 * x + y - 5); }
 double branin(double x, double y) {
     return sq(y - 5.1 / (4 * pi * pi) * x * x + 5 / pi * x - 6) + 10 * (1 - 1 / (8 * pi)) * std::cos(x) + 10;
 }
-double log_sum_exp(double x, double y) { return std::log(std::exp(x + 3 * y - .1) + std::exp(x - 3 * y - .1) + std::exp(-x - .1) + 1); }
+double log_sum_exp(double x, double y) {
+    return std::log(std::exp(x + 3 * y - .1) + std::exp(x - 3 * y - .1) + std::exp(-x - .1) + 1);
+}
 double matyas(double x, double y) { return 0.26 * (x * x + y * y) - 0.48 * x * y; }
 // with the exponent 10 of the corpus; some books have 20, whose minimum is -1.8013
 double michalewicz(double x, double y) {
     return 2 - std::sin(x) * std::pow(std::sin(x * x / pi), 10) - std::sin(y) * std::pow(std::sin(2 * y * y / pi), 10);
 }
 double rosenbrock(double x, double y) { return sq(1 - x) + 100 * sq(y - x * x); }
-double styblinski_tang(double x, double y) { return 0.5 * (std::pow(x, 4) - 16 * x * x + 5 * x + std::pow(y, 4) - 16 * y * y + 5 * y) + 80; }
+double styblinski_tang(double x, double y) {
+    return 0.5 * (std::pow(x, 4) - 16 * x * x + 5 * x + std::pow(y, 4) - 16 * y * y + 5 * y) + 80;
+}
 
-const Plane planes[] = {
-    {"ackley", ackley, 0, 0, 0, {-32.768, -32.768}, {32.768, 32.768}},
-    {"beale", beale, 3, 0.5, 0, {-4.5, -4.5}, {4.5, 4.5}},
-    {"booth", booth, 1, 3, 0, {-10, -10}, {10, 10}},
-    {"branin", branin, pi, 2.275, 0.397887, {-5, 0}, {10, 15}},
-    {"log_sum_exp", log_sum_exp, -0.346574, 0, 1.269555, {-INFINITY, -INFINITY}, {INFINITY, INFINITY}},
-    {"matyas", matyas, 0, 0, 0, {-10, -10}, {10, 10}},
-    {"michalewicz", michalewicz, 2.2029, 1.5708, 0.19596, {0, 0}, {pi, pi}},
-    {"rosenbrock", rosenbrock, 1, 1, 0, {-5, -5}, {10, 10}},
-    {"styblinski_tang", styblinski_tang, -2.903534, -2.903534, 80 - 78.33233, {-5, -5}, {5, 5}}};
+const Plane planes[] = {{"ackley", ackley, 0, 0, 0, {-32.768, -32.768}, {32.768, 32.768}},
+                        {"beale", beale, 3, 0.5, 0, {-4.5, -4.5}, {4.5, 4.5}},
+                        {"booth", booth, 1, 3, 0, {-10, -10}, {10, 10}},
+                        {"branin", branin, pi, 2.275, 0.397887, {-5, 0}, {10, 15}},
+                        {"log_sum_exp", log_sum_exp, -0.346574, 0, 1.269555, {-INFINITY, -INFINITY}, {INFINITY, INFINITY}},
+                        {"matyas", matyas, 0, 0, 0, {-10, -10}, {10, 10}},
+                        {"michalewicz", michalewicz, 2.2029, 1.5708, 0.19596, {0, 0}, {pi, pi}},
+                        {"rosenbrock", rosenbrock, 1, 1, 0, {-5, -5}, {10, 10}},
+                        {"styblinski_tang", styblinski_tang, -2.903534, -2.903534, 80 - 78.33233, {-5, -5}, {5, 5}}};
 
 class PlaneFunction : public ::testing::TestWithParam<Plane> {};
 
@@ -58,7 +62,8 @@ TEST_P(PlaneFunction, IsTheTextbookOne) {
         ASSERT_NEAR(c.full_loss(x), want, 1e-6 * std::fmax(1, std::fabs(want)));
         const double h = 1e-5;
         const std::vector<float> g = c.full_gradient(x);
-        const double gx = (p.f(x[0] + h, x[1]) - p.f(x[0] - h, x[1])) / (2 * h), gy = (p.f(x[0], x[1] + h) - p.f(x[0], x[1] - h)) / (2 * h);
+        const double gx = (p.f(x[0] + h, x[1]) - p.f(x[0] - h, x[1])) / (2 * h),
+                     gy = (p.f(x[0], x[1] + h) - p.f(x[0], x[1] - h)) / (2 * h);
         ASSERT_NEAR(g[0], gx, 1e-4 * std::fmax(1, std::hypot(gx, gy))) << x[0] << " " << x[1];
         ASSERT_NEAR(g[1], gy, 1e-4 * std::fmax(1, std::hypot(gx, gy)));
         for (int i = 0; i < 2; i++) {
@@ -136,8 +141,8 @@ TEST(Quadratic, IsThatOfItsData) {
 }
 
 // Cross-entropy of a dense network in double; layers' weights [in, out], then biases. reg x mean over tensors of the squared norms.
-double network_loss(const std::vector<size_t> &size, bool relu, double reg, const std::vector<float> &params, const std::vector<std::vector<float>> &rows,
-                    const std::vector<int> &labels, double *accuracy = nullptr) {
+double network_loss(const std::vector<size_t> &size, bool relu, double reg, const std::vector<float> &params,
+                    const std::vector<std::vector<float>> &rows, const std::vector<int> &labels, double *accuracy = nullptr) {
     double loss = 0, squares = 0;
     size_t right = 0;
     for (float p : params) squares += double(p) * p;
@@ -191,11 +196,13 @@ void rows_of(const Corpus &c, size_t features, std::vector<std::vector<float>> *
 }
 
 TEST(SoftmaxRegression, IsCrossEntropyOfItsRows) {
-    Corpus c("softmax_regression:features=12,sep=1.5,batch=20", 3);
+    Corpus c("softmax_regression:features=12,sep=1.5,batch=20", 3),
+        pulled("softmax_regression:features=12,sep=1.5,batch=20,l2=0.5", 3);
     std::vector<std::vector<float>> rows;
     std::vector<int> labels;
     rows_of(c, 12, &rows, &labels);
     expect_network(c, {12, 2}, false, 1e-3, rows, labels);
+    expect_network(pulled, {12, 2}, false, 0.5, rows, labels);
     EXPECT_EQ(c.total, 26u);
     const double start = norm(c.start(0)) / std::sqrt(26.0);
     EXPECT_NEAR(start, 1.2 / std::sqrt(12.0), 0.1);
@@ -224,11 +231,14 @@ TEST(SoftmaxRegression, ClustersAreWhatTheTableSays) {
 }
 
 TEST(Mlp, IsCrossEntropyOfASigmoidNetwork) {
-    Corpus c("mlp:inputs=5,hidden=4x3,batch=16", 3);
+    Corpus c("mlp:inputs=5,hidden=4x3,batch=16", 3), plain("mlp:inputs=5,hidden=4x3,batch=16,l2=0", 3),
+        pulled("mlp:inputs=5,hidden=4x3,batch=16,l2=0.5", 3);
     std::vector<std::vector<float>> rows;
     std::vector<int> labels;
     rows_of(c, 5, &rows, &labels);
     expect_network(c, {5, 4, 3, 2}, false, 1e-3, rows, labels);
+    expect_network(plain, {5, 4, 3, 2}, false, 0, rows, labels);
+    expect_network(pulled, {5, 4, 3, 2}, false, 0.5, rows, labels);
     int ones = 0;
     double square = 0;
     for (int l : labels) ones += l;

@@ -3,13 +3,16 @@
 
 namespace {
 
-std::vector<float> part(const std::vector<float> &x, size_t from, size_t count) { return {x.begin() + long(from), x.begin() + long(from + count)}; }
+std::vector<float> part(const std::vector<float> &x, size_t from, size_t count) {
+    return {x.begin() + long(from), x.begin() + long(from + count)};
+}
 
 TEST(Log, IsTheLogarithmAndItsChainRule) {
     Corpus plain("quadratic:n=8"), log("quadratic:n=8,log=1");
     const std::vector<float> x = plain.start(3), v = direction(8, 2);
     double f = 0, l = 0;
-    const std::vector<float> g = plain.full_gradient(x, &f), h = plain.product(0, 0, x, v), lg = log.full_gradient(x, &l), lh = log.product(0, 0, x, v);
+    const std::vector<float> g = plain.full_gradient(x, &f), h = plain.product(0, 0, x, v), lg = log.full_gradient(x, &l),
+                             lh = log.product(0, 0, x, v);
     EXPECT_NEAR(l, std::log(f + 1e-6) - std::log(1e-6), 1e-6 * l);
     const double s = 1 / (f + 1e-6), gv = dot(g, v);
     for (size_t i = 0; i < 8; i++) {
@@ -38,10 +41,37 @@ TEST(Sparse, ZeroesTheShareAskedForAndMasksTheProduct) {
     EXPECT_EQ(sparse.full_gradient(x), g); // the whole gradient is not masked
 }
 
+// The dead parameters are found by their gradients; the loss must not see them, nor change where they are not.
+TEST(Dead, ParametersAreUnseenAndHaveNoGradient) {
+    Corpus plain("mlp:inputs=6,hidden=20,batch=32,l2=0", 2), dead("mlp:inputs=6,hidden=20,batch=32,l2=0,dead=0.4", 2);
+    std::vector<float> x = dead.start(1), elsewhere = x, zeroed = x;
+    EXPECT_EQ(x, plain.start(1));
+    const std::vector<float> v = direction(dead.total, 3), batch = dead.gradient(1, 2, x), product = dead.product(1, 2, x, v);
+    size_t count = 0;
+    for (size_t i = 0; i < dead.total; i++) {
+        if (batch[i] != 0) continue;
+        count++, elsewhere[i] += 3, zeroed[i] = 0;
+        EXPECT_EQ(product[i], 0);
+    }
+    EXPECT_NEAR(double(count), 0.4 * double(dead.total), 4 * std::sqrt(0.24 * double(dead.total)));
+    EXPECT_EQ(dead.full_loss(elsewhere), dead.full_loss(x));
+    EXPECT_EQ(dead.full_loss(x), plain.full_loss(zeroed));
+    const std::vector<float> g = dead.full_gradient(x), h = plain.full_gradient(zeroed);
+    for (size_t i = 0; i < dead.total; i++) EXPECT_EQ(g[i], batch[i] != 0 ? h[i] : 0);
+    EXPECT_NE(Corpus("mlp:inputs=6,hidden=20,batch=32,l2=0,dead=0.4", 3).full_gradient(x), g) << "drawn with the instance";
+}
+
+TEST(Dead, StartsAreFiniteUnderEveryScale) {
+    Corpus c("(quadratic:n=8,dead=0.5+booth):scale=100,dead=0.3", 2);
+    for (float v : c.start(1)) EXPECT_TRUE(std::isfinite(v));
+    EXPECT_TRUE(std::isfinite(c.full_loss(c.start(1))));
+}
+
 TEST(Spread, OfTheModelIsOneFactorOfParametersMany) {
     double least = INFINITY, most = 0;
     for (uint64_t seed = 0; seed < 200; seed++) {
-        Corpus plain("quadratic:n=30", seed), model("quadratic:n=30,model_spread=1000", seed), each("quadratic:n=30,parameter_spread=1000", seed);
+        Corpus plain("quadratic:n=30", seed), model("quadratic:n=30,model_spread=1000", seed),
+            each("quadratic:n=30,parameter_spread=1000", seed);
         const std::vector<float> x = plain.start(1), m = model.start(1), e = each.start(1);
         const double factor = m[0] / x[0];
         least = std::fmin(least, factor), most = std::fmax(most, factor);
@@ -69,7 +99,8 @@ TEST(Sum, IsItsTermsSideBySide) {
     const std::vector<float> x = sum.start(3), q = part(x, 0, 5), r = part(x, 31, 2);
     EXPECT_EQ(q, quadratic.start(3));
     EXPECT_NE(r, rosenbrock.start(3)); // terms draw independently ...
-    EXPECT_NE(Corpus("rosenbrock+rosenbrock").start(3)[0], Corpus("rosenbrock+rosenbrock").start(3)[2]); // ... also where they are alike
+    EXPECT_NE(Corpus("rosenbrock+rosenbrock").start(3)[0],
+              Corpus("rosenbrock+rosenbrock").start(3)[2]); // ... also where they are alike
     const std::vector<float> g = sum.gradient(1, 2, x);
     EXPECT_EQ(part(g, 0, 5), quadratic.gradient(1, 2, q));
     EXPECT_EQ(part(g, 31, 2), rosenbrock.gradient(1, 2, r));
@@ -92,8 +123,10 @@ TEST(Sum, LossIsTheSumAndTransformsCompose) {
 }
 
 TEST(Sum, NoiseOfATermStaysInIt) {
-    Corpus plain("quadratic:n=5+quadratic:n=6"), noisy("quadratic:n=5+quadratic:n=6,noise=0.5"), all("(quadratic:n=5+quadratic:n=6):noise=0.5");
-    const std::vector<float> x = plain.start(1), g = plain.gradient(1, 0, x), h = noisy.gradient(1, 0, x), k = all.gradient(1, 0, x);
+    Corpus plain("quadratic:n=5+quadratic:n=6"), noisy("quadratic:n=5+quadratic:n=6,noise=0.5"),
+        all("(quadratic:n=5+quadratic:n=6):noise=0.5");
+    const std::vector<float> x = plain.start(1), g = plain.gradient(1, 0, x), h = noisy.gradient(1, 0, x),
+                             k = all.gradient(1, 0, x);
     for (size_t i = 0; i < 11; i++) {
         if (i < 5) EXPECT_EQ(g[i], h[i]);
         else EXPECT_NE(g[i], h[i]);
