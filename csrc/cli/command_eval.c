@@ -9,7 +9,7 @@
 #include "lopt/meta.h"
 #include "signals.h"
 
-enum { KEY_WEIGHTS = 'w', KEY_UNTRAINED = 'u', KEY_SUITE = 't', KEY_STEPS = 'n', KEY_SEEDS = 'k', KEY_SEED = 's', KEY_OUT = 'o', KEY_CACHE = 'c', KEY_HORIZONS = 'z' };
+enum { KEY_WEIGHTS = 'w', KEY_UNTRAINED = 'u', KEY_SUITE = 't', KEY_STEPS = 'n', KEY_SEEDS = 'k', KEY_SEED = 's', KEY_OUT = 'o', KEY_CACHE = 'c', KEY_HORIZONS = 'z', KEY_ALONE = 'a' };
 enum { LABEL_MAX = 64 };
 
 static const struct argp_option options[] = {
@@ -18,6 +18,7 @@ static const struct argp_option options[] = {
     {"suite", KEY_SUITE, "NAME", 0, "quick (default), corpus, heldout, digits, or task specs separated by ';'", 0},
     {"steps", KEY_STEPS, "N", 0, "Steps of each run (default 1000)", 0},
     {"horizons", KEY_HORIZONS, "N,...", 0, "Judge at these multiples of the steps, each with its own sweeps and report (default 1; 1,10 shows what lasts)", 0},
+    {"alone", KEY_ALONE, NULL, 0, "No baselines, in a small part of the time: which runs diverge, and which end above where they were", 0},
     {"seeds", KEY_SEEDS, "N", 0, "Runs of each optimizer on each task (default 3)", 0},
     {"seed", KEY_SEED, "N", 0, "What starts and batches are drawn from (default 0)", 0},
     {"out", KEY_OUT, "DIR", 0, "Where report.html, results.json, results.csv and summary.svg go (default: eval)", 0},
@@ -35,6 +36,7 @@ static const cli_syntax syntax = {
     "  lopt eval runs/first/weights.safetensors --untrained --out runs/first/eval\n"
     "  lopt eval --weights old=a.safetensors --weights new=b.safetensors --suite digits --seeds 5\n"
     "  lopt eval w.safetensors --suite heldout --steps 2000 --seeds 5 --horizons 1,10\n"
+    "  lopt eval w.safetensors --suite corpus --steps 20000 --alone\n"
     "  lopt eval w.safetensors --suite 'rosenbrock;mlp:inputs=8,hidden=16x16,batch=32' --steps 10000\n"};
 
 typedef struct eval_job {
@@ -65,6 +67,7 @@ static int take(void *self, int key, const char *value) {
     case CLI_ARGUMENT:
     case KEY_WEIGHTS: return add_weights(job, value);
     case KEY_UNTRAINED: job->untrained = 1; return 0;
+    case KEY_ALONE: job->options.alone = 1; return 0;
     case KEY_SUITE: job->options.suite = value; return 0;
     case KEY_OUT: job->options.out_dir = value; return 0;
     case KEY_HORIZONS: job->options.horizons = value; return 0;
@@ -124,10 +127,13 @@ static int run(eval_job *job) {
     console_progress_end(&job->console);
     if (status != LOPT_OK) return cli_library_error();
     if (stopped) {
-        fprintf(stderr, "Stopped by %s; what is finished is kept, and the same command goes on from there.\n", signals_name());
+        fprintf(stderr, "Stopped by %s; %s.\n", signals_name(),
+                job->options.alone ? "nothing is kept of an evaluation without baselines"
+                                   : "what is finished is kept, and the same command goes on from there");
         return 128 + signals_caught();
     }
-    printf("%s\nReport: %s/report.html\n", summary, job->options.out_dir);
+    printf("%s\n%s: %s/%s\n", summary, job->options.alone ? "All tasks" : "Report", job->options.out_dir,
+           job->options.alone ? "results.csv" : "report.html");
     lopt_string_free(summary);
     return cli_finish_output(CLI_DONE);
 }

@@ -79,6 +79,7 @@ static lopt_status prepare(const lopt_eval_options *o, eval_results *r) {
     r->labels = o->labels;
     r->num_learned = o->num_weights;
     r->seeds = o->seeds;
+    r->alone = o->alone != 0;
     r->seed = o->seed;
     r->grid = eval_grid_make(o->steps);
     LOPT_TRY_CLEANUP(eval_suite_make(o->suite, &suite));
@@ -148,16 +149,21 @@ cleanup:
 }
 
 static lopt_status run_all(const lopt_eval_options *o, const char *cache_dir, eval_results *r, eval_control *c) {
-    for (size_t i = 0; i < r->num_tasks && !eval_stop_asked(&c->stop); i++) LOPT_TRY(sweep_task(r, cache_dir, c, &r->tasks[i]));
+    for (size_t i = 0; i < r->num_tasks && !r->alone && !eval_stop_asked(&c->stop); i++)
+        LOPT_TRY(sweep_task(r, cache_dir, c, &r->tasks[i]));
     return eval_stop_asked(&c->stop) ? LOPT_OK : run_learned(o, r, c);
 }
 
 /* ---- The whole ---- */
 
-static lopt_status stopped_summary(const eval_control *c, const char *cache_dir, char **out) {
+static lopt_status stopped_summary(const eval_control *c, int alone, const char *cache_dir, char **out) {
     text_buffer b = TEXT_BUFFER_INIT;
-    text_add(&b, "Stopped after %zu of %zu runs. Finished baseline sweeps are kept in %s; the same call goes on from there.\n",
-             c->runs_done, c->runs_total, cache_dir);
+    if (alone)
+        text_add(&b, "Stopped after %zu of %zu runs; nothing is kept of an evaluation without baselines.\n", c->runs_done,
+                 c->runs_total);
+    else
+        text_add(&b, "Stopped after %zu of %zu runs. Finished baseline sweeps are kept in %s; the same call goes on from there.\n",
+                 c->runs_done, c->runs_total, cache_dir);
     return text_take(&b, out);
 }
 
@@ -165,17 +171,19 @@ static lopt_status stopped_summary(const eval_control *c, const char *cache_dir,
 static lopt_status evaluate(const lopt_eval_options *o, const char *cache_dir, eval_control *c, eval_results *r, char **summary) {
     LOPT_TRY(prepare(o, r));
     LOPT_TRY(files_make_directory(o->out_dir)); /* before the work: a folder that cannot be made is told at once */
-    LOPT_TRY(files_make_directory(cache_dir));
-    c->runs_total = r->num_tasks * (task_sweep_runs(r->seeds) + r->num_learned * r->seeds);
+    if (!r->alone) LOPT_TRY(files_make_directory(cache_dir));
+    c->runs_total = r->num_tasks * ((r->alone ? 0 : task_sweep_runs(r->seeds)) + r->num_learned * r->seeds);
     c->started = clock_seconds();
     LOPT_TRY(run_all(o, cache_dir, r, c));
-    if (eval_stop_asked(&c->stop)) return stopped_summary(c, cache_dir, summary);
-    LOPT_TRY(eval_results_judge(r));
+    if (eval_stop_asked(&c->stop)) return stopped_summary(c, r->alone, cache_dir, summary);
+    if (r->alone) eval_results_count(r);
+    else LOPT_TRY(eval_results_judge(r));
     return outputs_write(o->out_dir, r, summary);
 }
 
 /* steps * factor into its own folder, and its table after those before. stopped out: 1 if it ended early. */
-static lopt_status evaluate_horizon(const lopt_eval_options *all, size_t factor, const char *cache_dir, text_buffer *summaries, int *stopped) {
+static lopt_status evaluate_horizon(const lopt_eval_options *all, size_t factor, const char *cache_dir, text_buffer *summaries,
+                                    int *stopped) {
     lopt_status status = LOPT_OK;
     lopt_eval_options o = *all;
     char *dir = NULL, *text = NULL;

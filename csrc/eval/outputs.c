@@ -23,8 +23,9 @@ cleanup:
 }
 
 static lopt_status write_outputs(const char *dir, const eval_results *r, char **summary) {
-    LOPT_TRY(write_output(dir, "results.json", output_json, r));
     LOPT_TRY(write_output(dir, "results.csv", output_csv, r));
+    if (r->alone) return output_alone(r, summary);
+    LOPT_TRY(write_output(dir, "results.json", output_json, r));
     LOPT_TRY(write_output(dir, "summary.svg", output_svg, r));
     LOPT_TRY(write_output(dir, "report.html", output_html, r));
     return output_summary(r, summary);

@@ -48,7 +48,6 @@ static size_t rival_rate(const eval_results *r, const eval_task *t, size_t rival
 /* mean_losses: scratch [grid.count] */
 static void judge_learned(const eval_results *r, const eval_task *t, learned_result *l, double *mean_losses) {
     const size_t points = r->grid.count;
-    l->ending = eval_ending_of(&l->curve, r->seeds, r->grid);
     for (size_t i = 0; i < points; i++) mean_losses[i] = point_mean(&l->curve, r->seeds, points, i);
     const size_t target[TARGET_COUNT] = {[TARGET_BEST_BASELINE] = t->best_method, [TARGET_TUNED_ADAM] = BASELINE_ADAM};
     for (size_t k = 0; k < TARGET_COUNT; k++) {
@@ -77,17 +76,9 @@ static lopt_status judge_speed(const eval_results *r, size_t which, size_t targe
 
 /* scratch [2 num_tasks] */
 static lopt_status judge_total(const eval_results *r, size_t which, double *scratch, learned_total *out) {
-    learned_total total = {0};
-    for (size_t i = 0; i < r->num_tasks; i++) {
-        const learned_result *l = &r->tasks[i].learned[which];
-        for (size_t k = 0; k < RIVAL_COUNT; k++) total.wins[k] += l->wins[k] / (double)r->num_tasks;
-        total.diverged += l->ending.diverged;
-        total.worsened += l->ending.worsened;
-        total.risen += l->ending.risen;
-        total.runs += r->seeds;
-    }
-    for (size_t k = 0; k < TARGET_COUNT; k++) LOPT_TRY(judge_speed(r, which, k, scratch, &total.speed_up[k]));
-    *out = total;
+    for (size_t i = 0; i < r->num_tasks; i++)
+        for (size_t k = 0; k < RIVAL_COUNT; k++) out->wins[k] += r->tasks[i].learned[which].wins[k] / (double)r->num_tasks;
+    for (size_t k = 0; k < TARGET_COUNT; k++) LOPT_TRY(judge_speed(r, which, k, scratch, &out->speed_up[k]));
     return LOPT_OK;
 }
 
@@ -99,11 +90,29 @@ static size_t adam_one_rate(const eval_results *r, double *losses) {
     return stat_best_mean_rank(losses, r->num_tasks, EVAL_RATE_COUNT);
 }
 
+static void count_runs(eval_results *r, size_t which) {
+    learned_total *total = &r->totals[which];
+    for (size_t i = 0; i < r->num_tasks; i++) {
+        learned_result *l = &r->tasks[i].learned[which];
+        l->ending = eval_ending_of(&l->curve, r->seeds, r->grid);
+        r->tasks[i].start_loss = point_mean(&l->curve, r->seeds, r->grid.count, 0);
+        total->diverged += l->ending.diverged;
+        total->worsened += l->ending.worsened;
+        total->risen += l->ending.risen;
+        total->runs += r->seeds;
+    }
+}
+
+void eval_results_count(eval_results *r) {
+    for (size_t k = 0; k < r->num_learned; k++) count_runs(r, k);
+}
+
 lopt_status eval_results_judge(eval_results *r) {
     lopt_status status = LOPT_OK;
     void *p = NULL;
     LOPT_TRY(memory_alloc(r->num_tasks * EVAL_RATE_COUNT + r->grid.count, sizeof(double), "the verdicts", &p));
     double *scratch = p;
+    eval_results_count(r);
     for (size_t i = 0; i < r->num_tasks; i++) judge_baselines(&r->tasks[i], r->seeds, r->grid.count);
     r->one_rate = adam_one_rate(r, scratch);
     for (size_t i = 0; i < r->num_tasks; i++)

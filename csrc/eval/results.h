@@ -55,6 +55,7 @@ typedef struct eval_results {
     const char *suite;
     const char *const *labels; /* [num_learned] */
     size_t num_learned, num_tasks, seeds;
+    int alone; /* 1: without baselines: sweeps are empty, and nothing that compares is filled in */
     uint64_t seed;
     eval_grid grid;
     eval_task *tasks;      /* [num_tasks] */
@@ -65,6 +66,8 @@ typedef struct eval_results {
 /* The last mean loss of a baseline at its best rate. */
 double eval_task_baseline_loss(const eval_task *t, size_t method);
 
+/* How the learned runs ended: start losses, endings and the totals' counts of runs. All that there is to say without baselines. */
+void eval_results_count(eval_results *r);
 /* From losses to verdicts: fills everything but names, sizes, sweeps and curves. */
 lopt_status eval_results_judge(eval_results *r);
 void eval_results_release(eval_results *r);

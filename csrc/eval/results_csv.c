@@ -26,6 +26,7 @@ static void add_row(text_buffer *b, const eval_results *r, const eval_task *t, c
     text_add(b, ",%s", kind);
     add_number(b, rate);
     add_number(b, e.loss);
+    if (r->alone) l = NULL; /* there is nothing to compare with */
     for (size_t k = 0; k < TARGET_COUNT; k++) {
         add_number(b, l ? l->speed_up[k] : NAN);
         add_number(b, l && l->steps_to_target[k] ? (double)l->steps_to_target[k] : NAN);
@@ -45,6 +46,7 @@ lopt_status output_csv(const eval_results *r, char **out) {
         const eval_task *t = &r->tasks[i];
         for (size_t k = 0; k < r->num_learned; k++)
             add_row(&b, r, t, r->labels[k], "learned", NAN, &t->learned[k].curve, &t->learned[k]);
+        if (r->alone) continue;
         for (size_t m = 0; m < BASELINE_COUNT; m++)
             add_row(&b, r, t, baseline_get((baseline_id)m)->name, "tuned", eval_rate(t->best_rate[m]), &t->sweep.curves[m], NULL);
         add_row(&b, r, t, "Adam", "untuned", eval_rate(EVAL_RATE_DEFAULT), &t->sweep.curves[SWEEP_DEFAULT_ADAM], NULL);

@@ -145,10 +145,11 @@ typedef struct lopt_eval_options {
     void *self;
     const volatile int *stop;
     const char *horizons; /* "1" (NULL too), "1,10": multiples of steps, each judged by itself; that of 10 goes to out_dir/10x */
+    int alone;            /* 0. 1: no baselines, in a small part of the time: which runs diverge or rise; only results.csv is written */
 } lopt_eval_options;
 
 #define LOPT_EVAL_OPTIONS_INIT \
-    { sizeof(lopt_eval_options), NULL, NULL, 0, NULL, 1000, 3, 0, NULL, NULL, NULL, NULL, NULL, NULL }
+    { sizeof(lopt_eval_options), NULL, NULL, 0, NULL, 1000, 3, 0, NULL, NULL, NULL, NULL, NULL, NULL, 0 }
 
 /* summary  out: the table for the terminal, malloc'ed text, released with lopt_string_free; may be NULL */
 LOPT_API lopt_status lopt_evaluate(const lopt_eval_options *o, char **summary, int *stopped);

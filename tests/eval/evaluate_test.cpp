@@ -48,7 +48,7 @@ std::string without_times(const std::string &text) {
 }
 
 class Evaluate : public testing::Test {
-  protected:
+protected:
     void SetUp() override {
         ASSERT_EQ(lopt_weights_init(nullptr, 1, &weights_[0]), LOPT_OK) << lopt_last_error();
         ASSERT_EQ(lopt_weights_init("attention=0", 2, &weights_[1]), LOPT_OK) << lopt_last_error();
@@ -206,6 +206,45 @@ TEST_F(Evaluate, SpeedOverAdamAndRisesFollowFromTheCurves) {
     EXPECT_EQ(number(total, "runs_above_tenth"), double(rises));
 }
 
+TEST_F(Evaluate, WithoutBaselinesTheLearnedRunsAreTheSame) {
+    lopt_eval_options o = options(2);
+    o.steps = 100;
+    evaluate(o);
+    const std::string csv = read_text(out_ + "/results.csv");
+    Json root = parse(results());
+    o.alone = 1;
+    const std::string beside = out_ + "/alone";
+    o.out_dir = beside.c_str();
+    std::stringstream lines(evaluate(o));
+    for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 100u) << line;
+    const std::string alone = read_text(beside + "/results.csv");
+    EXPECT_EQ(std::count(alone.begin(), alone.end(), '\n'), 1 + 3 * 2);
+    for (size_t i = 0; i < 3; i++)
+        for (size_t k = 0; k < 2; k++) {
+            char loss[32];
+            snprintf(loss, sizeof loss, ",learned,,%.9g,,,,,",
+                     number(json_array_get(json_object_get(task_of(root, i), "learned"), k), "final_loss"));
+            EXPECT_NE(alone.find(loss), std::string::npos) << loss;
+        }
+    for (const char *name : {"results.json", "report.html", "cache"})
+        EXPECT_FALSE(std::filesystem::exists(beside + "/" + name)) << name;
+}
+
+TEST_F(Evaluate, WithoutBaselinesRunsThatRiseAreListed) {
+    lopt_eval_options o = options(1);
+    o.suite = "quadratic:n=5;log_sum_exp";
+    o.alone = 1;
+    EXPECT_NE(evaluate(o).find("of which 0 diverged"), std::string::npos);
+    const char *name = nullptr;
+    size_t offset = 0, shape[2] = {0, 0};
+    for (size_t i = 0; lopt_weights_tensor(weights_[0], i, &name, &offset, shape); i++)
+        if (std::string(name) == "learning_rate.step_offset") lopt_weights_data(weights_[0])[offset] = 100.0f;
+    const std::string summary = evaluate(o);
+    EXPECT_NE(summary.find("diverged"), std::string::npos);
+    EXPECT_NE(summary.find("quadratic:n=5 "), std::string::npos);
+    EXPECT_NE(summary.find("2 / 2"), std::string::npos) << summary;
+}
+
 TEST_F(Evaluate, SgdAtRateOneOnAStiffQuadraticIsShownAsDiverged) {
     lopt_eval_options o = options(0);
     o.suite = "quadratic:n=20";
@@ -282,7 +321,8 @@ TEST_F(Evaluate, ADamagedSweepIsRunAgain) {
     o.suite = "log_sum_exp";
     evaluate(o);
     const std::string kept = results(), path = cache_files().at(0), file = read_text(path);
-    const size_t digit = file.find_first_of("0123456789", file.find("\"losses\"")); /* not a last one, which may round to the same */
+    const size_t digit =
+        file.find_first_of("0123456789", file.find("\"losses\"")); /* not a last one, which may round to the same */
     std::string changed = file;
     changed[digit] = changed[digit] == '5' ? '6' : '5';
     const std::string damaged[] = {
@@ -363,7 +403,7 @@ TEST_F(Evaluate, AShorterOptionsStructTakesTheDefaultsBeyondIt) {
 /* ---- Refusals ---- */
 
 class EvaluateRefuses : public Evaluate {
-  protected:
+protected:
     void refuse(const lopt_eval_options *o, lopt_status expected, const char *word) {
         char untouched = 'u', *summary = &untouched;
         int stopped = 7;
