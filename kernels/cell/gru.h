@@ -21,10 +21,20 @@ CELL_FN void gru_tile(int count, int n, int columns, const float *w, const vf *i
     for (int o = 0; o < count; o++) out[o] = sum[o];
 }
 
+/* A whole tile, on CPUs a function of its own: inlined, GCC keeps other values in registers through the loop and sends sums to memory
+ * and back in every round (21 M parameters/s with AVX2 instead of 27, 40 with AVX-512 instead of 52). */
+#if VF_LANES > 1
+static __attribute__((noinline, unused)) void gru_whole_tile(int n, int columns, const float *w, const vf *in, vf *out) {
+    gru_tile(GRU_TILE, n, columns, w, in, out);
+}
+#else
+CELL_FN void gru_whole_tile(int n, int columns, const float *w, const vf *in, vf *out) { gru_tile(GRU_TILE, n, columns, w, in, out); }
+#endif
+
 /* out[o] += sum_k in[k] w[k * columns + o], o < P. */
 CELL_FN void gru_accumulate(int n, int P, int columns, const float *w, const vf *in, vf *out) {
     int o = 0;
-    for (; o + GRU_TILE <= P; o += GRU_TILE) gru_tile(GRU_TILE, n, columns, w + o, in, out + o);
+    for (; o + GRU_TILE <= P; o += GRU_TILE) gru_whole_tile(n, columns, w + o, in, out + o);
     for (; o < P; o++) gru_tile(1, n, columns, w + o, in, out + o);
 }
 
