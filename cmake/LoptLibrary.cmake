@@ -4,9 +4,11 @@ file(GLOB LOPT_PLAIN_SOURCES CONFIGURE_DEPENDS base/*.c kernels/*.c kernels/cpu/
 # Compiled once per instruction set: the kernels and the task families.
 file(GLOB LOPT_ISA_SOURCES CONFIGURE_DEPENDS kernels/cpu/isa_*.c tasks/families/*.c)
 list(FILTER LOPT_PLAIN_SOURCES EXCLUDE REGEX "/isa_[a-z_]*\\.c$")
+include(LoptComm)
 
 lopt_isa_objects(isa_objects ${LOPT_ISA_SOURCES})
-add_library(lopt_objects OBJECT ${LOPT_PLAIN_SOURCES} ${LOPT_DATA_SOURCES})
+add_library(lopt_objects OBJECT ${LOPT_PLAIN_SOURCES} ${LOPT_COMM_SOURCES} ${LOPT_DATA_SOURCES})
+lopt_link_comm(lopt_objects)
 target_link_libraries(lopt_objects PRIVATE lopt_flags PkgConfig::JANSSON PkgConfig::XXHASH PkgConfig::ZLIB)
 if("avx512" IN_LIST LOPT_ISAS)
   target_compile_definitions(lopt_objects PRIVATE LOPT_X86_ISAS)
@@ -22,6 +24,7 @@ foreach(kind SHARED STATIC)
   target_include_directories(${target} PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>
                                               $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
   target_link_libraries(${target} PRIVATE PkgConfig::JANSSON PkgConfig::XXHASH PkgConfig::ZLIB m)
+  lopt_link_comm(${target})
   if(OpenMP_C_FOUND)
     target_link_libraries(${target} PRIVATE OpenMP::OpenMP_C)
   endif()

@@ -21,6 +21,8 @@ need zlib1g-dev pkg-config --exists zlib
 if [ "${1:-test}" != build ]; then
     need libgtest-dev pkg-config --exists gtest_main
     need python3 have python3
+    need libopenmpi-dev have mpicc
+    need openmpi-bin have mpirun
 fi
 [ -n "$missing" ] || exit 0
 

@@ -1,0 +1,29 @@
+#include "csrc/comm/launch.h"
+
+#include <stddef.h>
+#include <stdlib.h>
+
+enum { SIZE_MOST = 1 << 20 };
+
+static int number(const char *variable) {
+    const char *text = getenv(variable);
+    const long n = text ? strtol(text, NULL, 10) : 1;
+    return n > 0 && n < SIZE_MOST ? (int)n : 1;
+}
+
+int launch_by_mpi(void) {
+    static const char *const variables[] = {"OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMI_RANK", "PMI_SIZE"};
+    for (size_t i = 0; i < sizeof variables / sizeof variables[0]; i++)
+        if (getenv(variables[i])) return 1;
+    return 0;
+}
+
+int launch_size(void) {
+    static const char *const variables[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"};
+    int size = 1;
+    for (size_t i = 0; i < sizeof variables / sizeof variables[0]; i++)
+        if (number(variables[i]) > size) size = number(variables[i]);
+    return size;
+}
+
+int launch_world_size(void) { return number("WORLD_SIZE"); }

@@ -1,0 +1,24 @@
+/* The MPI communicator inside: non-blocking calls, waited for with a deadline. */
+#ifndef LOPT_CSRC_COMM_MPI_COMM_H
+#define LOPT_CSRC_COMM_MPI_COMM_H
+
+#include <mpi.h>
+
+#include "csrc/comm/comm.h"
+#include "csrc/comm/peers.h"
+
+typedef struct mpi_comm {
+    lopt_comm base;
+    MPI_Comm data, watch;  /* the calls themselves; questions whether a rank is there */
+    int owns_mpi;          /* 1: initialised here */
+    peer self, *peers;     /* peers [size]; NULL until known */
+    MPI_Request *requests; /* [room] */
+    size_t room;
+} mpi_comm;
+
+/* LOPT_OK, or the sentence of an MPI error. */
+lopt_status mpi_check(int code, const char *what);
+/* Until all n requests are done; `what` is the call's name for the sentence. Answers the questions of others meanwhile. */
+lopt_status mpi_wait(mpi_comm *m, MPI_Request *requests, size_t n, const char *what);
+
+#endif
