@@ -1,5 +1,5 @@
 # Communicators: LOPT_COMM_SOURCES, and what the library links for them. Where MPI or NCCL is missing, a file that says so stands in.
-set(LOPT_COMM_SOURCES csrc/comm/comm.c csrc/comm/launch.c csrc/comm/peers.c csrc/comm/self.c)
+set(LOPT_COMM_SOURCES csrc/comm/agree.c csrc/comm/comm.c csrc/comm/launch.c csrc/comm/peers.c csrc/comm/self.c)
 if(LOPT_HAVE_MPI)
   list(APPEND LOPT_COMM_SOURCES csrc/comm/mpi.c csrc/comm/mpi_wait.c)
 else()

@@ -4,10 +4,11 @@
 #include <stddef.h>
 #include <string.h>
 
-static volatile int stop;
+static volatile int stop, patient;
 static volatile sig_atomic_t caught;
 
 static void on_signal(int number) {
+    if (stop && patient) return;
     if (stop) {
         signal(number, SIG_DFL);
         raise(number);
@@ -23,10 +24,20 @@ const volatile int *signals_catch(void) {
     action.sa_handler = on_signal;
     action.sa_flags = SA_RESTART;
     sigemptyset(&action.sa_mask);
-    if (sigaction(SIGINT, &action, NULL) != 0 || sigaction(SIGTERM, &action, NULL) != 0) return NULL;
+    if (sigaction(SIGINT, &action, NULL) != 0 || sigaction(SIGTERM, &action, NULL) != 0 || sigaction(SIGUSR1, &action, NULL) != 0)
+        return NULL;
     return &stop;
 }
 
+void signals_ignore_repeats(void) { patient = 1; }
+
 int signals_caught(void) { return caught; }
 
-const char *signals_name(void) { return caught == SIGINT ? "Ctrl-C (SIGINT)" : "SIGTERM"; }
+const char *signals_name(void) {
+    switch (caught) {
+    case SIGINT: return "Ctrl-C (SIGINT)";
+    case SIGTERM: return "SIGTERM";
+    case SIGUSR1: return "SIGUSR1";
+    default: return "a signal to another process of the job";
+    }
+}

@@ -97,6 +97,13 @@ lopt_status config_read_file(train_config *c, const char *path) {
     return status == LOPT_OK ? LOPT_OK : lopt_fail_prefix(status, "%s", path);
 }
 
+lopt_status config_read_text(train_config *c, const char *text) {
+    json_t *root = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+    lopt_status status = json_is_object(root) ? read_object(c, root, "") : lopt_fail(LOPT_ERR_CONFIG, "not a JSON object");
+    json_decref(root);
+    return status;
+}
+
 lopt_status config_override(train_config *c, const char *assignment) {
     char name[NAME_MAX_LENGTH];
     size_t index = 0;

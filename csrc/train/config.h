@@ -44,6 +44,7 @@ typedef struct train_config {
     int clip;
     double clip_limit, loss_cap, average;
     int64_t checkpoint_every;
+    double checkpoint_minutes, comm_deadline;
 } train_config;
 
 /* All defaults. The config's text is released by config_free. */
@@ -51,6 +52,8 @@ lopt_status config_defaults(train_config *c);
 void config_free(train_config *c);
 /* Reads a JSON file over the present values. */
 lopt_status config_read_file(train_config *c, const char *path);
+/* The same from JSON text, as config_json writes it. */
+lopt_status config_read_text(train_config *c, const char *text);
 /* Applies "key=value"; lists are separated by ';'. */
 lopt_status config_override(train_config *c, const char *assignment);
 /* What no single bound says: minima below maxima, tasks that exist and are not held out. */

@@ -71,7 +71,12 @@
       "meta-loss that a diverged particle counts for; a particle above it starts afresh")                                           \
     X(CONFIG_FLOAT, "float", average, 0, "average", "0.99", 0, 0.99999, NULL,                                                       \
       "decay of the moving average of the weights that is saved; 0: the last weights")                                              \
-    X(CONFIG_INT, "int", checkpoint_every, 1, "checkpoint.every", "100", 1, 1e9, NULL, "meta-iterations between checkpoints")
+    X(CONFIG_INT, "int", checkpoint_every, 1, "checkpoint.every", "100", 1, 1e9, NULL, "meta-iterations between checkpoints") \
+    X(CONFIG_FLOAT, "float", checkpoint_minutes, 1, "checkpoint.minutes", "10", 0, 1e6, NULL,                                       \
+      "most minutes between checkpoints, so that a crash costs no more; 0: only checkpoint.every counts")                          \
+    X(CONFIG_FLOAT, "float", comm_deadline, 1, "comm.deadline", "300", 0.1, 1e6, NULL,                                              \
+      "seconds that the processes of a job wait for each other before the job ends; above what the slowest needs for a window of "  \
+      "its particles")
 
 #define AS_KEY(type, type_name, field, resumable, name, default_text, min, max, choices, help) \
     {name, type_name, default_text, min, max, choices, help},

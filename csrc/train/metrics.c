@@ -4,6 +4,7 @@
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/status.h"
 #include "csrc/io/atomic_file.h"
@@ -75,6 +76,12 @@ lopt_status metrics_write(FILE *f, const trainer *t, const iteration_report *r, 
     int bad = json_dumpf(o, f, JSON_COMPACT | JSON_REAL_PRECISION(9)) != 0 || fputc('\n', f) == EOF || fflush(f) != 0;
     json_decref(o);
     LOPT_CHECK(!bad, LOPT_ERR_IO, "cannot write metrics.jsonl: %s", strerror(errno));
+    return LOPT_OK;
+}
+
+lopt_status metrics_sync(FILE *f) {
+    const int bad = fflush(f) != 0 || (fdatasync(fileno(f)) != 0 && errno != EINVAL);
+    LOPT_CHECK(!bad, LOPT_ERR_IO, "cannot write metrics.jsonl to the disk: %s", strerror(errno));
     return LOPT_OK;
 }
 

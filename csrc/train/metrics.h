@@ -10,6 +10,8 @@
 lopt_status metrics_open(const char *path, uint64_t iteration, FILE **out);
 /* Appends what has just been done. seconds: since the process began. */
 lopt_status metrics_write(FILE *f, const trainer *t, const iteration_report *r, double seconds);
+/* Waits until all is on the disk. */
+lopt_status metrics_sync(FILE *f);
 /* Makes sure that all is on its way to the disk; f is closed in any case. */
 lopt_status metrics_close(FILE *f);
 

@@ -19,6 +19,7 @@ typedef struct particle_report {
     int diverged;       /* 1: something was not finite; no gradient */
     int restarted;      /* 1: this run has ended, the next window begins another */
     size_t bounded, spec;
+    double seconds;     /* processor time that it took */
 } particle_report;
 
 /* Makes the task and the episode that (number, restart) stand for, not started, with its whole length left: resuming fills in the rest. */

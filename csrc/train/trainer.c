@@ -7,10 +7,12 @@
 #ifdef _OPENMP
 #include <omp.h>
 #endif
+#include <xxhash.h>
 
 #include "base/memory.h"
 #include "base/status.h"
-#include "csrc/bench/clock.h"
+#include "csrc/comm/agree.h"
+#include "csrc/train/balance.h"
 
 enum { SENTENCE_MAX = 512 };
 #define META_LOSS_AVERAGE_DECAY 0.98
@@ -54,23 +56,37 @@ static int thread_count(void) {
 #endif
 }
 
+lopt_status trainer_assign(trainer *t, const int *owner) {
+    LOPT_TRY(shards_assign(&t->shards, owner));
+    const size_t held = shards_held(&t->shards, t->shards.rank);
+    size_t floats = 0;
+    float *gradients = NULL;
+    if (held <= t->gradients_room) return LOPT_OK;
+    LOPT_CHECK(!__builtin_mul_overflow(held, t->layout.count, &floats), LOPT_ERR_MEMORY, "too many particles");
+    LOPT_TRY(memory_floats(floats, "the particles' meta-gradients (train with fewer particles, or on more ranks)", &gradients));
+    free(t->gradients);
+    t->gradients = gradients;
+    t->gradients_room = held;
+    return LOPT_OK;
+}
+
 static lopt_status allocate(trainer *t) {
     void *memory = NULL;
     const size_t n = t->num_particles;
-    size_t floats = 0;
-    LOPT_CHECK(!__builtin_mul_overflow(n + 1, t->layout.count, &floats), LOPT_ERR_MEMORY, "too many particles");
     LOPT_TRY(memory_alloc(n, sizeof(particle), "particles", &memory));
     t->particles = memory;
     LOPT_TRY(memory_alloc(n, sizeof(particle_report), "particles", &memory));
     t->reports = memory;
     LOPT_TRY(memory_alloc(n, sizeof(trainer_turn), "particles", &memory));
     t->turns = memory;
-    LOPT_TRY(memory_floats(floats, "the particles' meta-gradients (train with fewer particles)", &t->gradients));
-    t->gradient = t->gradients + n * t->layout.count;
+    LOPT_TRY(memory_alloc(n, sizeof(double), "particles", &memory));
+    t->cost = memory;
     for (size_t p = 0; p < n; p++) {
         t->particles[p].number = p;
-        t->turns[p] = (trainer_turn){p, INFINITY};
+        t->cost[p] = INFINITY;
     }
+    LOPT_TRY(memory_floats(t->layout.count, "the meta-gradient", &t->gradient));
+    LOPT_TRY(trainer_assign(t, t->shards.owner));
     LOPT_TRY(memory_alloc((size_t)thread_count(), sizeof(estimate_workspace *), "workspaces", &memory));
     t->workspaces = memory;
     t->num_workspaces = thread_count();
@@ -78,7 +94,7 @@ static lopt_status allocate(trainer *t) {
     return LOPT_OK;
 }
 
-lopt_status trainer_create(const train_config *config, const lopt_weights *start, trainer **out) {
+static lopt_status create(const train_config *config, const lopt_weights *start, lopt_comm *comm, trainer **out) {
     lopt_status status = LOPT_OK;
     void *memory = NULL;
     LOPT_TRY(memory_alloc(1, sizeof(trainer), "a trainer", &memory));
@@ -89,11 +105,20 @@ lopt_status trainer_create(const train_config *config, const lopt_weights *start
     LOPT_TRY_CLEANUP(corpus_expand(&config->tasks, &t->tasks));
     LOPT_TRY_CLEANUP(meta_state_create(t->layout.count, start->data, &t->meta));
     LOPT_TRY_CLEANUP(prepared_create(&t->layout, start->data, &t->prepared));
+    LOPT_TRY_CLEANUP(shards_create(comm, t->num_particles, t->layout.count, &t->shards));
     LOPT_TRY_CLEANUP(allocate(t));
     *out = t;
     return LOPT_OK;
 cleanup:
     trainer_free(t);
+    return status;
+}
+
+lopt_status trainer_create(const train_config *config, const lopt_weights *start, lopt_comm *comm, trainer **out) {
+    trainer *t = NULL;
+    lopt_status status = comm_agree(comm, create(config, start, comm, &t));
+    if (status == LOPT_OK) *out = t;
+    else trainer_free(t);
     return status;
 }
 
@@ -105,7 +130,10 @@ void trainer_free(trainer *t) {
     free(t->particles);
     free(t->reports);
     free(t->turns);
+    free(t->cost);
     free(t->gradients);
+    free(t->gradient);
+    shards_free(&t->shards);
     prepared_free(t->prepared);
     meta_state_free(&t->meta);
     corpus_free(&t->tasks);
@@ -114,42 +142,42 @@ void trainer_free(trainer *t) {
 
 static int longer_first(const void *a, const void *b) {
     const trainer_turn *x = a, *y = b;
-    if (x->seconds != y->seconds) return x->seconds < y->seconds ? 1 : -1;
-    return (x->particle > y->particle) - (x->particle < y->particle);
+    if (x->cost != y->cost) return x->cost < y->cost ? 1 : -1;
+    return (x->place > y->place) - (x->place < y->place);
 }
 
-static lopt_status advance_turn(trainer *t, size_t window, trainer_turn *turn) {
-    const size_t p = turn->particle;
-    const double started = clock_seconds();
-    LOPT_TRY(particle_advance(t->config, &t->tasks, t->prepared, window, t->workspaces[thread_number()], &t->particles[p],
-                              t->gradients + p * t->layout.count, &t->reports[p]));
-    turn->seconds = t->reports[p].restarted ? INFINITY : clock_seconds() - started;
-    return LOPT_OK;
+static lopt_status advance_turn(trainer *t, size_t window, const trainer_turn *turn) {
+    const size_t p = t->shards.mine[turn->place];
+    return particle_advance(t->config, &t->tasks, t->prepared, window, t->workspaces[thread_number()], &t->particles[p],
+                            t->gradients + turn->place * t->layout.count, &t->reports[p]);
 }
 
-static lopt_status advance_all(trainer *t, size_t window) {
+/* This rank's particles. */
+static lopt_status advance_mine(trainer *t, size_t window) {
+    const size_t held = shards_held(&t->shards, t->shards.rank);
     first_failure failure = {LOPT_OK, 0, ""};
-    qsort(t->turns, t->num_particles, sizeof *t->turns, longer_first);
+    for (size_t i = 0; i < held; i++) t->turns[i] = (trainer_turn){i, t->cost[t->shards.mine[i]]};
+    qsort(t->turns, held, sizeof *t->turns, longer_first);
 #ifdef _OPENMP
 #pragma omp parallel for schedule(dynamic, 1) num_threads(t->num_workspaces)
 #endif
-    for (size_t i = 0; i < t->num_particles; i++) note_failure(&failure, t->turns[i].particle, advance_turn(t, window, &t->turns[i]));
+    for (size_t i = 0; i < held; i++) note_failure(&failure, t->shards.mine[t->turns[i].place], advance_turn(t, window, &t->turns[i]));
     return outcome(&failure);
 }
 
-/* The mean over particles, added up in the order of their numbers; returns its norm. */
-static double average_gradients(trainer *t) {
-    const size_t count = t->layout.count;
-    double square = 0.0;
-#ifdef _OPENMP
-#pragma omp parallel for schedule(static) num_threads(t->num_workspaces)
-#endif
-    for (size_t j = 0; j < count; j++) {
-        double sum = 0.0;
-        for (size_t p = 0; p < t->num_particles; p++) sum += t->gradients[p * count + j];
-        t->gradient[j] = (float)(sum / (double)t->num_particles);
+/* What the reports say of the particles: how long their windows take, and that other ranks' ones have begun anew. */
+static void take_notice(trainer *t, size_t window) {
+    for (size_t p = 0; p < t->num_particles; p++) {
+        const particle_report *r = &t->reports[p];
+        const double now = r->seconds / (double)window;
+        t->cost[p] = r->restarted ? INFINITY : (isfinite(t->cost[p]) ? 0.5 * (t->cost[p] + now) : now);
+        if (r->restarted && t->shards.owner[p] != t->shards.rank) t->particles[p].restart++;
     }
-    for (size_t j = 0; j < count; j++) square += (double)t->gradient[j] * t->gradient[j];
+}
+
+static double norm_of(const float *x, size_t count) {
+    double square = 0.0;
+    for (size_t j = 0; j < count; j++) square += (double)x[j] * x[j];
     return sqrt(square);
 }
 
@@ -166,16 +194,22 @@ static void summarize(trainer *t, iteration_report *out) {
     t->inner_steps += out->window * t->num_particles * estimator_unrolls(t->config);
 }
 
+void trainer_set_weights(trainer *t) { prepared_set(t->prepared, t->meta.weights); }
+
 lopt_status trainer_iterate(trainer *t, iteration_report *out) {
     iteration_report r = {0};
     r.window = window_length(t->config, t->iteration);
-    LOPT_TRY(advance_all(t, r.window));
-    r.gradient_norm = average_gradients(t);
+    const uint64_t hash = XXH3_64bits(t->meta.weights, t->layout.count * sizeof(float));
+    LOPT_TRY(shards_report(&t->shards, advance_mine(t, r.window), hash, t->reports));
+    LOPT_TRY(shards_mean(&t->shards, t->gradients, t->gradient));
+    r.gradient_norm = norm_of(t->gradient, t->layout.count);
     r.learning_rate = meta_rate(t->config, t->iteration);
     summarize(t, &r);
+    take_notice(t, r.window);
     meta_step(t->config, t->iteration, t->gradient, &t->meta);
-    prepared_set(t->prepared, t->meta.weights);
+    trainer_set_weights(t);
     t->iteration++;
+    LOPT_TRY(trainer_balance(t));
     *out = r;
     return LOPT_OK;
 }

@@ -4,12 +4,13 @@
 
 #include "csrc/train/meta_optimizer.h"
 #include "csrc/train/particle.h"
+#include "csrc/train/shards.h"
 #include "csrc/weights/weights.h"
 
 /* When a particle's window is run: the long ones first, so that no thread waits at the end. Results do not depend on it. */
 typedef struct trainer_turn {
-    size_t particle;
-    double seconds; /* that its last window took; infinite before the first window of a run */
+    size_t place; /* among this rank's particles */
+    double cost;
 } trainer_turn;
 
 typedef struct trainer {
@@ -22,10 +23,14 @@ typedef struct trainer {
     uint64_t inner_steps;         /* in all unrolls of all particles since the start of the run */
     double meta_loss_average;     /* moving average over meta-iterations */
     size_t num_particles;
-    particle *particles;          /* [num_particles] */
-    particle_report *reports;     /* [num_particles], of the last meta-iteration */
-    trainer_turn *turns;          /* [num_particles], in the order in which threads take them */
-    float *gradients, *gradient;  /* [num_particles][count]; [count] their mean */
+    shards shards;                /* which of the particles are this rank's */
+    particle *particles;          /* [num_particles]; of other ranks' ones only number and restart are known */
+    particle_report *reports;     /* [num_particles], of the last meta-iteration, all ranks' */
+    double *cost;                 /* [num_particles] seconds that a step takes, smoothed; infinite before the first window of a run */
+    uint64_t balanced;            /* meta-iteration after which particles changed ranks last */
+    trainer_turn *turns;          /* [num_particles], this rank's, in the order in which threads take them */
+    float *gradients, *gradient;  /* [gradients_room][count], in the order of shards.mine; [count] the mean over all */
+    size_t gradients_room;
     int num_workspaces;
     estimate_workspace **workspaces; /* one per thread */
 } trainer;
@@ -36,10 +41,16 @@ typedef struct iteration_report {
     size_t window;
 } iteration_report;
 
-/* config is borrowed. Particles begin their first runs in the first meta-iteration. */
-lopt_status trainer_create(const train_config *config, const lopt_weights *start, trainer **out);
+/* Collective, as all calls on a trainer: config and start are the same on all ranks; config and comm are borrowed. Particles begin their
+ * first runs in the first meta-iteration. */
+lopt_status trainer_create(const train_config *config, const lopt_weights *start, lopt_comm *comm, trainer **out);
 void trainer_free(trainer *t);
-/* One window of every particle, one update. Bit-identical for any number of threads. After a failure the trainer is not to be used. */
+/* One window of every particle, one update. Bit-identical for any number of ranks and threads. After a failure the trainer is not to be
+ * used; all ranks get the same failure. */
 lopt_status trainer_iterate(trainer *t, iteration_report *out);
+/* owner [num_particles]: from now on. Not collective; states are not moved (trainer_move). */
+lopt_status trainer_assign(trainer *t, const int *owner);
+/* Weights have changed behind its back: what follows from them is made anew. */
+void trainer_set_weights(trainer *t);
 
 #endif

@@ -3,7 +3,7 @@
 #ifndef LOPT_META_H
 #define LOPT_META_H
 
-#include "lopt/lopt.h"
+#include "lopt/comm.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -86,12 +86,17 @@ typedef struct lopt_train_options {
     lopt_train_fn progress;         /* NULL: none. Called after each meta-iteration, and for notes. Non-zero: write a checkpoint and return LOPT_OK with *stopped = 1 */
     void *self;
     const volatile int *stop;       /* NULL, or a flag that a signal handler may set to 1: as a non-zero progress */
+    lopt_comm *comm;                /* NULL: this process alone. Otherwise collective, for one job; see below */
 } lopt_train_options;
 
 #define LOPT_TRAIN_OPTIONS_INIT \
-    { sizeof(lopt_train_options), NULL, NULL, 0, NULL, 0, NULL, NULL, NULL }
+    { sizeof(lopt_train_options), NULL, NULL, 0, NULL, 0, NULL, NULL, NULL, NULL }
 
-/* stopped  out, may be NULL: 1 if it ended before all meta-iterations were done */
+/* With a communicator the particles are spread over its ranks. What is written is the same to the bit for every number of ranks and threads, and
+ * a run goes on with any number. Rank 0 alone reads the configuration and the weights to start from, writes the run directory, and calls
+ * progress; the other ranks need none of these files. A stop that any rank asks for stops all, at the same meta-iteration. A failure is that of
+ * the whole job: every rank returns it. After LOPT_ERR_COMM the communicator must be aborted.
+ * stopped  out, may be NULL: 1 if it ended before all meta-iterations were done */
 LOPT_API lopt_status lopt_train(const lopt_train_options *o, int *stopped);
 
 /* ---- Estimators of the meta-gradient, judged ------------------------------------------------------------------------------- */

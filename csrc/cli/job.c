@@ -1,0 +1,59 @@
+#include "job.h"
+
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "cli.h"
+#include "signals.h"
+
+enum { START_SECONDS = 120 };
+
+static void too_long(int number) {
+    static const char sentence[] =
+        "lopt: the processes of this job did not find each other within 120 s: look at the network between the hosts, and "
+        "at the launcher's messages\n";
+    (void)number;
+    if (write(STDERR_FILENO, sentence, sizeof sentence - 1) < 0) _exit(CLI_FAILED);
+    _exit(CLI_FAILED);
+}
+
+/* Ranks of one host share its cores. */
+static void share_threads(int ranks) {
+    cpu_set_t set;
+    const long all = sysconf(_SC_NPROCESSORS_ONLN);
+    if (getenv("OMP_NUM_THREADS") || ranks < 2 || sched_getaffinity(0, sizeof set, &set) != 0) return;
+    const int mine = CPU_COUNT(&set), even = (int)all / ranks; /* a rank that is bound to some cores has those to itself */
+    const int threads = mine < all ? mine : even;
+    cli_set_threads(threads > 0 ? threads : 1);
+}
+
+int cli_job_begin(const char *kind, cli_job *out) {
+    signal(SIGALRM, too_long);
+    alarm(START_SECONDS);
+    const lopt_status status = lopt_comm_open(kind, &out->comm);
+    alarm(0);
+    if (status != LOPT_OK) return cli_library_error();
+    out->first = lopt_comm_rank(out->comm) == 0;
+    if (lopt_comm_size(out->comm) > 1) {
+        signals_ignore_repeats();
+        prctl(PR_SET_PDEATHSIG, SIGTERM); /* a launcher that is gone: save and stop */
+    }
+    share_threads(lopt_comm_local_size(out->comm));
+    return CLI_DONE;
+}
+
+int cli_job_end(cli_job *j, lopt_status library_status, int exit_status) {
+    if (library_status == LOPT_OK) library_status = lopt_comm_barrier(j->comm);
+    if (library_status != LOPT_OK && (j->first || library_status == LOPT_ERR_COMM)) exit_status = cli_library_error();
+    if (library_status != LOPT_OK && exit_status == CLI_DONE) exit_status = CLI_FAILED;
+    if (library_status == LOPT_ERR_COMM) {
+        fflush(NULL);
+        lopt_comm_abort(j->comm, CLI_FAILED);
+    }
+    lopt_comm_close(j->comm);
+    return exit_status;
+}
