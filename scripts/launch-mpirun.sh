@@ -1,0 +1,75 @@
+#!/bin/sh
+# Meta-trains with many processes by Open MPI's mpirun, on this host or on several, and goes on from the last checkpoint where a run was
+# interrupted. Also inside containers, as root.
+# Usage: scripts/launch-mpirun.sh RANKS DIR [OPTION-OF-LOPT-TRAIN...]
+#   scripts/launch-mpirun.sh 8 runs/mine --config configs/stage-1.json
+#   HOSTS=alpha:16,beta:16 scripts/launch-mpirun.sh 32 runs/mine --config configs/stage-1.json
+# Environment:
+#   HOSTS    hosts with their numbers of processes, as mpirun --host takes them; lopt and the folder of DIR must be there under the same paths
+#            (only the first host's files are used, but for data sets that a task reads)
+#   LOPT     the command (default: build/lopt of this tree, else lopt)
+#   RETRIES  how often to go on after a failure (default 3); a run that was stopped by a signal stays stopped
+#   MPIRUN_OPTIONS    more options for mpirun, as "--mca btl_tcp_if_include eth0"
+# Ctrl-C and SIGTERM write a checkpoint first: mpirun itself would give the processes one second.
+set -eu
+
+if [ $# -lt 2 ]; then
+    sed -n '2,/^set -eu/{/^set -eu/d;s/^# \{0,1\}//;p;}' "$0" >&2
+    exit 2
+fi
+ranks=$1
+dir=$2
+shift 2
+command -v mpirun >/dev/null 2>&1 || {
+    echo "mpirun is not on this machine; on Debian:  apt-get install openmpi-bin libopenmpi-dev" >&2
+    exit 1
+}
+if [ -z "${LOPT:-}" ]; then
+    LOPT=$(cd "$(dirname "$0")/.." && pwd)/build/lopt
+    [ -x "$LOPT" ] || LOPT=lopt
+fi
+if [ "$(id -u)" = 0 ]; then # as in a container
+    export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+fi
+export OMPI_MCA_rmaps_base_oversubscribe=1
+[ "$ranks" -le "$(nproc)" ] || [ -n "${HOSTS:-}" ] || export OMPI_MCA_hwloc_base_binding_policy=none
+
+job=""
+stopped=no
+stop() { # mpirun hands SIGUSR1 on to the processes, which save and end
+    stopped=yes
+    [ -z "$job" ] || kill -USR1 "$job" 2>/dev/null || true
+}
+trap stop INT TERM HUP USR1
+
+# In a session of its own, where Ctrl-C does not reach it, and waited for in a loop, since a signal ends a wait.
+launch() { # launch OPTION-OF-LOPT-TRAIN...
+    setsid mpirun -n "$ranks" ${HOSTS:+--host "$HOSTS"} ${MPIRUN_OPTIONS:-} "$LOPT" train --out "$dir" "$@" &
+    job=$!
+    status=0
+    while :; do
+        wait "$job" && status=0 || status=$?
+        kill -0 "$job" 2>/dev/null || break
+    done
+    job=""
+}
+
+left=${RETRIES:-3}
+resume=""
+[ ! -f "$dir/config.json" ] || resume=--resume
+while :; do
+    launch $resume "$@"
+    [ "$status" != 0 ] || exit 0
+    if [ $stopped = yes ]; then
+        echo "stopped; the same command goes on from the checkpoint" >&2
+        exit "$status"
+    fi
+    if [ "$left" -le 0 ] || [ ! -f "$dir/config.json" ]; then
+        echo "the run failed with status $status; what was saved is in $dir, and the same command goes on from there" >&2
+        exit "$status"
+    fi
+    left=$((left - 1))
+    echo "the run ended with status $status; going on from the last checkpoint ($left more tries)" >&2
+    resume=--resume
+    sleep 3 # processes can outlive their launcher for a moment, and hold the run directory
+done
