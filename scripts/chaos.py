@@ -213,7 +213,7 @@ class Chaos:
         base = max([0, *map(iteration_of, checkpoints(self.run))])
         extra = [f"LD_PRELOAD={self.shim}", f"LOPT_FSYNC_GOOD={random.randrange(4, 30)}"] if kind == "fail fsync" else []
         job = self.start(resume, extra)
-        self.watch(job, time.time() + (random.uniform(0.2, 3.0) if kind else 3600.0), base, resume and not cut)
+        self.watch(job, time.time() + (random.uniform(0.2, 1.6) if kind else 3600.0), base, resume and not cut)
         if job.poll() is None:
             kind = self.harm(job, kind)
         self.check(job, kind, base, cut, before)
@@ -234,7 +234,7 @@ def mount(path):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=200, help="at least so many processes killed by SIGKILL (default 200)")
-    parser.add_argument("--iterations", type=int, default=0, help="meta-iterations of the run (default 16 a kill)")
+    parser.add_argument("--iterations", type=int, default=0, help="meta-iterations of the run (default 30 a kill)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build")
     parser.add_argument("--keep", action="store_true", help="leave the files there")
@@ -242,7 +242,7 @@ def main():
     random.seed(o.seed)
     scratch = pathlib.Path(tempfile.mkdtemp(prefix="lopt-chaos-"))
     mounted = mount(scratch / "disk")
-    c = Chaos(o.build.resolve(), scratch, o.iterations or 16 * o.kills, mounted)
+    c = Chaos(o.build.resolve(), scratch, o.iterations or 30 * o.kills, mounted)
     began = time.time()
     try:
         whole = scratch / "whole"

@@ -107,14 +107,15 @@ void wait_for_lines(const std::string &run, size_t lines) {
 }
 
 // Slow enough to be caught.
-const List slow = {"iterations=60", "particles=5",   "tasks=softmax_regression:features=100,sep=1,batch=50;quadratic:n=50",
-                   "window.min=40", "window.max=60", "checkpoint.every=7"};
+const List slow = {"iterations=45", "particles=5",   "tasks=softmax_regression:features=100,sep=1,batch=50;quadratic:n=50",
+                   "window.min=30", "window.max=40", "checkpoint.every=7"};
 
 // Its unbroken run, made once.
 const std::string &whole() {
     static ScratchDir dir;
     static const std::string run = dir / "whole";
-    if (!std::filesystem::exists(run)) EXPECT_EQ(execute(command(run, slow)).status, 0);
+    static const int status = execute(command(run, slow)).status;
+    EXPECT_EQ(status, 0);
     return run;
 }
 
@@ -155,12 +156,12 @@ TEST(Dist, StopsByAnySignalAndGoesOnWithAnyNumberOfRanks) {
     EXPECT_EQ(count_of(r.err, "a checkpoint is written"), 1u) << r.err;
     // to one rank alone: all stop together
     r = mpirun(2, resume(run), [&](pid_t p) {
-        wait_for_lines(run, 25);
+        wait_for_lines(run, 20);
         kill(ranks_of(p).at(1), SIGTERM);
     });
     EXPECT_NE(r.status, 0);
     EXPECT_EQ(count_of(r.err, "a checkpoint is written"), 1u) << r.err;
-    EXPECT_LT(count_of(read_file(run + "/metrics.jsonl"), "\n"), 60u);
+    EXPECT_LT(count_of(read_file(run + "/metrics.jsonl"), "\n"), 45u);
     EXPECT_EQ(mpirun(4, resume(run)).status, 0);
     expect_same_weights(whole(), run);
     EXPECT_EQ(mpirun(2, resume(run)).status, 0); // nothing left to do
@@ -184,16 +185,13 @@ TEST(Dist, ALauncherThatDiesLeavesACheckpoint) {
     EXPECT_TRUE(std::filesystem::exists(run + "/weights.safetensors"));
 }
 
-class Trainees : public testing::TestWithParam<int> {};
-INSTANTIATE_TEST_SUITE_P(Dist, Trainees, testing::Values(0, 2));
-
-TEST_P(Trainees, AKilledRankCostsOneCheckpointIntervalAtMost) {
+TEST(Dist, AKilledRankCostsOneCheckpointIntervalAtMost) {
     NEEDS_MPI();
     ScratchDir dir;
     const std::string run = dir / "run";
     Outcome r = mpirun(3, command(run, slow), [&](pid_t p) {
         wait_for_lines(run, 16);
-        kill(ranks_of(p).at(size_t(GetParam())), SIGKILL);
+        kill(ranks_of(p).at(2), SIGKILL);
     });
     EXPECT_NE(r.status, 0);
     EXPECT_TRUE(std::filesystem::exists(run + "/checkpoint-0000000014.safetensors"));
@@ -202,7 +200,7 @@ TEST_P(Trainees, AKilledRankCostsOneCheckpointIntervalAtMost) {
     expect_same_weights(whole(), run);
 }
 
-TEST_P(Trainees, AFrozenRankIsNamedAndTheRunGoesOn) {
+TEST(Dist, AFrozenRankIsNamedAndTheRunGoesOn) {
     NEEDS_MPI();
     ScratchDir dir;
     const std::string run = dir / "run";
@@ -212,11 +210,11 @@ TEST_P(Trainees, AFrozenRankIsNamedAndTheRunGoesOn) {
     Outcome r = mpirun(3, command(run, settings), [&](pid_t p) {
         wait_for_lines(run, 9);
         at = Clock::now();
-        kill(ranks_of(p).at(size_t(GetParam())), SIGSTOP);
+        kill(ranks_of(p).at(0), SIGSTOP);
     });
     EXPECT_LT(seconds_since(at), 1 + 5);
     EXPECT_NE(r.status, 0);
-    EXPECT_TRUE(has(r.err, "rank " + std::to_string(GetParam()) + " (process ") && has(r.err, "--resume")) << r.err;
+    EXPECT_TRUE(has(r.err, "rank 0 (process ") && has(r.err, "--resume")) << r.err;
     r = mpirun(2, resume(run, {"comm.deadline=300"}));
     ASSERT_EQ(r.status, 0) << r.err;
     EXPECT_EQ(files(whole())["metrics.jsonl"], files(run)["metrics.jsonl"]);
