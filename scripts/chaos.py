@@ -154,16 +154,18 @@ class Chaos:
                                 stderr=open(self.scratch / "log", "w"), env=environment(random.choice((1, 1, 2))), start_new_session=True)
 
     def watch(self, job, until, base, resume):
-        """Waits; notes when a resumed job has done its first meta-iteration."""
-        started, seen = time.time(), not resume
+        """Waits; notes when a resumed job has done its first meta-iteration. True: this job has done one."""
+        started, seen = time.time(), False
         old = (self.run / "metrics.jsonl").stat().st_ino if (self.run / "metrics.jsonl").exists() else None
         while job.poll() is None and time.time() < until:
             if not seen and (self.run / "metrics.jsonl").exists() and (self.run / "metrics.jsonl").stat().st_ino != old:
                 now = lines_of(self.run)
                 if now and now[-1][0] > base:
-                    self.restarts.append(time.time() - started)
                     seen = True
+                    if resume:
+                        self.restarts.append(time.time() - started)
             time.sleep(0.01)
+        return seen
 
     def harm(self, job, kind):
         """Strikes, and waits for the end. Returns what was done."""
@@ -180,6 +182,7 @@ class Chaos:
                 send(p, signal.SIGKILL)
             job.wait()
         self.wait_ranks(pids)
+        (self.scratch / "disk" / "filler").unlink(missing_ok=True)
         return kind if pids else "nobody there yet"
 
     def check(self, job, kind, base, cut, before):
@@ -213,7 +216,9 @@ class Chaos:
         base = max([0, *map(iteration_of, checkpoints(self.run))])
         extra = [f"LD_PRELOAD={self.shim}", f"LOPT_FSYNC_GOOD={random.randrange(4, 30)}"] if kind == "fail fsync" else []
         job = self.start(resume, extra)
-        self.watch(job, time.time() + (random.uniform(0.2, 1.6) if kind else 3600.0), base, resume and not cut)
+        begun = self.watch(job, time.time() + (random.uniform(0.25, 1.2) if kind else 3600.0), base, resume and not cut)
+        if kind == "freeze a rank" and not begun: # MPI itself waits for ever while it starts
+            kind = "kill a rank"
         if job.poll() is None:
             kind = self.harm(job, kind)
         self.check(job, kind, base, cut, before)
@@ -234,7 +239,7 @@ def mount(path):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=200, help="at least so many processes killed by SIGKILL (default 200)")
-    parser.add_argument("--iterations", type=int, default=0, help="meta-iterations of the run (default 30 a kill)")
+    parser.add_argument("--iterations", type=int, default=0, help="meta-iterations of the run (default 45 a kill)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build")
     parser.add_argument("--keep", action="store_true", help="leave the files there")
@@ -242,14 +247,14 @@ def main():
     random.seed(o.seed)
     scratch = pathlib.Path(tempfile.mkdtemp(prefix="lopt-chaos-"))
     mounted = mount(scratch / "disk")
-    c = Chaos(o.build.resolve(), scratch, o.iterations or 30 * o.kills, mounted)
+    c = Chaos(o.build.resolve(), scratch, o.iterations or 45 * o.kills, mounted)
     began = time.time()
     try:
         whole = scratch / "whole"
         subprocess.run(c.command(whole, False), check=True, env=environment(2), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         unbroken = time.time() - began
         print(f"unbroken run: {unbroken:.1f} s, one process of two threads", flush=True)
-        kinds = ["kill a rank"] * 8 + ["kill the launcher"] * 4 + ["kill all"] * 4 + ["freeze a rank"] * 1 + ["ask to stop"] * 2 + ["fail fsync"]
+        kinds = ["kill a rank"] * 10 + ["kill the launcher"] * 4 + ["kill all"] * 4 + ["freeze a rank", "ask to stop"] + ["fail fsync"]
         kinds += ["fill the disk"] if mounted else []
         done, cut = False, False
         while not done:

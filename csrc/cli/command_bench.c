@@ -16,6 +16,7 @@ static const benchmark benchmarks[] = {
     {"step", bench_step, "parameters per second of an optimizer applied to a large model, and its share of the machine's roofs"},
     {"unroll", bench_unroll, "inner steps per second of meta-training, forward and with the adjoint, per task family"},
     {"estimators", bench_estimators, "bias, variance and cost of the estimators of the meta-gradient"},
+    {"comm", bench_comm, "how long the processes of a job take to talk, and what that means for many"},
 };
 enum { BENCHMARKS = sizeof benchmarks / sizeof benchmarks[0] };
 
@@ -31,7 +32,7 @@ static int help(void) {
 int command_bench(int argc, char **argv) {
     const char *names[BENCHMARKS];
     if (argc < 2)
-        return cli_error(CLI_USAGE, "say what to measure: lopt bench step, unroll or estimators; --help on each explains");
+        return cli_error(CLI_USAGE, "say what to measure: lopt bench step, unroll, estimators or comm; --help on each explains");
     if (strcmp(argv[1], "--help") == 0) return help();
     for (int i = 0; i < BENCHMARKS; i++) {
         if (strcmp(argv[1], benchmarks[i].name) == 0) return benchmarks[i].run(argc - 1, argv + 1);

@@ -2,6 +2,7 @@
 #ifndef LOPT_CSRC_COMM_COMM_H
 #define LOPT_CSRC_COMM_COMM_H
 
+#include "csrc/comm/wait.h"
 #include "lopt/comm.h"
 
 #define COMM_DEADLINE 300.0 /* seconds, until set otherwise */
@@ -27,5 +28,7 @@ struct lopt_comm {
 lopt_status comm_self_open(lopt_comm **out);
 lopt_status comm_mpi_open(lopt_comm **out);
 lopt_status comm_nccl_open(lopt_comm **out);
+/* How the ranks of an MPI communicator watch each other; NULL for another. */
+comm_watch *comm_mpi_watch(lopt_comm *c);
 
 #endif

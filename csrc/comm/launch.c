@@ -5,10 +5,15 @@
 
 enum { SIZE_MOST = 1 << 20 };
 
-static int number(const char *variable) {
+static int number_or(const char *variable, int otherwise) {
     const char *text = getenv(variable);
-    const long n = text ? strtol(text, NULL, 10) : 1;
-    return n > 0 && n < SIZE_MOST ? (int)n : 1;
+    const long n = text ? strtol(text, NULL, 10) : otherwise;
+    return n >= 0 && n < SIZE_MOST ? (int)n : otherwise;
+}
+
+static int number(const char *variable) {
+    const int n = number_or(variable, 1);
+    return n > 0 ? n : 1;
 }
 
 int launch_by_mpi(void) {
@@ -27,3 +32,12 @@ int launch_size(void) {
 }
 
 int launch_world_size(void) { return number("WORLD_SIZE"); }
+
+int launch_rank(void) { return number_or("RANK", 0); }
+
+int launch_local_rank(int rank) {
+    static const char *const variables[] = {"LOCAL_RANK", "OMPI_COMM_WORLD_LOCAL_RANK", "SLURM_LOCALID", "MPI_LOCALRANKID"};
+    for (size_t i = 0; i < sizeof variables / sizeof variables[0]; i++)
+        if (getenv(variables[i])) return number_or(variables[i], rank);
+    return rank;
+}

@@ -8,5 +8,9 @@ int launch_by_mpi(void);
 int launch_size(void);
 /* WORLD_SIZE, as torchrun and many batch scripts set it; 1 if there is none. */
 int launch_world_size(void);
+/* RANK, 0 if there is none. */
+int launch_rank(void);
+/* The rank's number among those of its host, as the launcher gives it; otherwise `rank`. */
+int launch_local_rank(int rank);
 
 #endif

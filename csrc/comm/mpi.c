@@ -109,7 +109,7 @@ static void release(mpi_comm *m) {
 static void close_mpi(lopt_comm *c) {
     mpi_comm *m = (mpi_comm *)c;
     MPI_Comm_free(&m->data);
-    MPI_Comm_free(&m->watch);
+    MPI_Comm_free(&m->questions);
     if (m->owns_mpi) MPI_Finalize();
     release(m);
 }
@@ -134,31 +134,33 @@ static lopt_status initialise(mpi_comm *m) {
 }
 
 static lopt_status know_each_other(mpi_comm *m) {
+    const peer self = peer_self();
     void *memory = NULL;
-    m->self = peer_self();
+    MPI_Request request;
     LOPT_TRY(memory_alloc((size_t)m->base.size, sizeof(peer), "the list of ranks", &memory));
     peer *peers = memory;
-    MPI_Request request;
-    lopt_status status =
-        mpi_check(MPI_Iallgather(&m->self, (int)sizeof m->self, MPI_BYTE, peers, (int)sizeof *peers, MPI_BYTE, m->data, &request),
-                  "the start");
+    lopt_status status = mpi_check(
+        MPI_Iallgather(&self, (int)sizeof self, MPI_BYTE, peers, (int)sizeof self, MPI_BYTE, m->data, &request), "the start");
     if (status == LOPT_OK) status = mpi_wait(m, &request, 1, "the start");
-    if (status != LOPT_OK) return status; /* MPI may still write to it */
-    m->peers = peers;
-    m->base.local_size = peer_local_count(&m->self, peers, m->base.size);
+    if (status != LOPT_OK) return status; /* MPI may still write to the list */
+    m->watch.peers = m->peers = peers;
+    m->base.local_size = peer_local_count(&peers[m->base.rank], peers, m->base.size);
     return LOPT_OK;
 }
 
 static lopt_status begin(mpi_comm *m) {
     LOPT_TRY(initialise(m));
     LOPT_TRY(mpi_check(MPI_Comm_dup(MPI_COMM_WORLD, &m->data), "making a communicator"));
-    LOPT_TRY(mpi_check(MPI_Comm_dup(MPI_COMM_WORLD, &m->watch), "making a communicator"));
+    LOPT_TRY(mpi_check(MPI_Comm_dup(MPI_COMM_WORLD, &m->questions), "making a communicator"));
     MPI_Comm_set_errhandler(m->data, MPI_ERRORS_RETURN);
-    MPI_Comm_set_errhandler(m->watch, MPI_ERRORS_RETURN);
+    MPI_Comm_set_errhandler(m->questions, MPI_ERRORS_RETURN);
     MPI_Comm_rank(m->data, &m->base.rank);
     MPI_Comm_size(m->data, &m->base.size);
+    m->watch = (comm_watch){&mpi_watch, m->base.rank, m->base.size, m->base.deadline, NULL};
     return know_each_other(m);
 }
+
+comm_watch *comm_mpi_watch(lopt_comm *c) { return c->body->abort == abort_mpi ? &((mpi_comm *)c)->watch : NULL; }
 
 lopt_status comm_mpi_open(lopt_comm **out) {
     static const comm_body body = {"mpi", barrier, broadcast, allgather, alltoall, close_mpi, abort_mpi};

@@ -5,20 +5,24 @@
 #include <mpi.h>
 
 #include "csrc/comm/comm.h"
-#include "csrc/comm/peers.h"
+#include "csrc/comm/wait.h"
 
 typedef struct mpi_comm {
     lopt_comm base;
-    MPI_Comm data, watch;  /* the calls themselves; questions whether a rank is there */
-    int owns_mpi;          /* 1: initialised here */
-    peer self, *peers;     /* peers [size]; NULL until known */
-    MPI_Request *requests; /* [room] */
+    comm_watch watch;
+    MPI_Comm data, questions; /* the calls themselves; whether a rank is there */
+    int owns_mpi;             /* 1: initialised here */
+    peer *peers;              /* [size]; NULL until known */
+    MPI_Request *requests;    /* [room] */
     size_t room;
 } mpi_comm;
 
+/* Where ranks ask each other by MPI. */
+extern const watch_kind mpi_watch;
+
 /* LOPT_OK, or the sentence of an MPI error. */
 lopt_status mpi_check(int code, const char *what);
-/* Until all n requests are done; `what` is the call's name for the sentence. Answers the questions of others meanwhile. */
+/* Until all n requests are done; `what` is the call's name for the sentence. */
 lopt_status mpi_wait(mpi_comm *m, MPI_Request *requests, size_t n, const char *what);
 
 #endif

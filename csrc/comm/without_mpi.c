@@ -8,3 +8,8 @@ lopt_status comm_mpi_open(lopt_comm **out) {
     return lopt_fail(LOPT_ERR_UNSUPPORTED,
                      "MPI is not in this build: install it (Debian: libopenmpi-dev), then configure and build again");
 }
+
+comm_watch *comm_mpi_watch(lopt_comm *c) {
+    (void)c;
+    return NULL;
+}

@@ -1,0 +1,152 @@
+// The NCCL communicator over a fake library, and how ranks find each other without MPI. Nothing here has seen a GPU.
+#include <algorithm>
+
+#include "tests/dist/support.h"
+
+namespace {
+
+#ifdef LOPT_HAVE_NCCL
+#define NEEDS_NCCL()
+#else
+#define NEEDS_NCCL() GTEST_SKIP() << "no NCCL in this build"
+#endif
+
+using Environment = std::vector<std::pair<std::string, std::string>>;
+const std::string worker = LOPT_BINARY_DIR "/tests/dist_worker", lopt = LOPT_BINARY_DIR "/lopt";
+
+Environment fake() {
+    const std::string library = LOPT_BINARY_DIR "/tests/libfake_nccl.so";
+    return {{"LOPT_NCCL_LIBRARY", library}, {"LOPT_CUDART_LIBRARY", library}, {"OMP_NUM_THREADS", "1"}};
+}
+
+// Ranks as torchrun would start them. during: gets their process numbers. port: another for each job.
+std::vector<Outcome> torchrun(int ranks, const std::vector<std::string> &command,
+                              const std::function<void(const std::vector<pid_t> &)> &during = nullptr,
+                              const Environment &more = {}) {
+    static int port = 20000 + int(getpid() % 10000);
+    port++;
+    std::vector<Outcome> outcomes;
+    outcomes.resize(size_t(ranks));
+    std::vector<pid_t> pids;
+    pids.resize(size_t(ranks));
+    std::vector<std::thread> threads;
+    for (int r = 0; r < ranks; r++) {
+        Environment e = fake();
+        e.insert(e.end(), {{"RANK", std::to_string(r)},
+                           {"LOCAL_RANK", std::to_string(r)},
+                           {"WORLD_SIZE", std::to_string(ranks)},
+                           {"MASTER_ADDR", "127.0.0.1"},
+                           {"MASTER_PORT", std::to_string(port)}});
+        e.insert(e.end(), more.begin(), more.end());
+        threads.emplace_back([=, &outcomes, &pids] {
+            outcomes[size_t(r)] = execute(
+                command, [&, r](pid_t p) { pids[size_t(r)] = p; }, e);
+        });
+    }
+    for (int i = 0; i < 500 && std::count(pids.begin(), pids.end(), 0) > 0; i++) wait_ms(10);
+    if (during) during(pids);
+    for (std::thread &t : threads) t.join();
+    return outcomes;
+}
+
+class FakeRanks : public testing::TestWithParam<int> {};
+INSTANTIATE_TEST_SUITE_P(Nccl, FakeRanks, testing::Values(1, 2, 3, 8));
+
+TEST_P(FakeRanks, EveryCallGivesWhatItMust) {
+    NEEDS_NCCL();
+    for (const Outcome &r : torchrun(GetParam(), {worker, "collectives", "nccl"})) {
+        EXPECT_EQ(r.status, 0) << r.err;
+        EXPECT_TRUE(has(r.out, "of " + std::to_string(GetParam()) + ", " + std::to_string(GetParam()) + " here: fine")) << r.out;
+    }
+}
+
+TEST_P(FakeRanks, TheIdGoesByMpiWhereThereIsOne) {
+    NEEDS_MPI();
+    NEEDS_NCCL();
+    std::vector<std::string> a = {"env"};
+    for (const auto &e : fake()) a.push_back(e.first + "=" + e.second);
+    a.insert(a.end(), {worker, "collectives", "nccl"});
+    const Outcome r = mpirun(GetParam(), a);
+    EXPECT_EQ(r.status, 0) << r.err;
+    EXPECT_EQ(count_of(r.out, ": fine"), size_t(GetParam())) << r.out << r.err;
+}
+
+TEST_P(FakeRanks, TrainingGivesTheSameFiles) {
+    NEEDS_NCCL();
+    ScratchDir dir;
+    auto command = [](const std::string &run) {
+        std::vector<std::string> a = {lopt, "train", "--out", run};
+        for (const char *s : {"iterations=8", "particles=5", "tasks=quadratic:n=5,noise=0.5;rosenbrock", "window.min=5",
+                              "window.mean=0", "checkpoint.every=5", "horizon.windows_mean=2"})
+            a.insert(a.end(), {"--set", s});
+        return a;
+    };
+    ASSERT_EQ(execute(command(dir / "alone")).status, 0);
+    for (const Outcome &r : torchrun(GetParam(), command(dir / "job"))) ASSERT_EQ(r.status, 0) << r.err;
+    for (const char *name :
+         {"/weights.safetensors", "/checkpoint-0000000005.safetensors", "/checkpoint-0000000008.safetensors", "/config.json"}) {
+        const std::string text = read_file((dir / "alone") + name);
+        EXPECT_FALSE(text.empty());
+        EXPECT_TRUE(read_file((dir / "job") + name) == text) << name;
+    }
+}
+
+void wait_for_files(const std::string &dir, int ranks) {
+    for (int r = 0; r < ranks; r++)
+        for (int i = 0; i < 1000 && !has(read_file(dir + "/" + std::to_string(r)), "\n"); i++) wait_ms(10);
+    wait_ms(100);
+}
+
+// A loop of barriers in which a signal hits one rank; it is gone in the end.
+std::vector<Outcome> hit(int ranks, size_t rank, int signal, const std::string &deadline) {
+    ScratchDir dir;
+    return torchrun(ranks, {worker, "loop", "nccl", deadline, dir.path}, [&](const std::vector<pid_t> &pids) {
+        wait_for_files(dir.path, ranks);
+        kill(pids[rank], signal);
+        if (signal != SIGSTOP) return;
+        wait_ms(int(1000 * (atof(deadline.c_str()) + 5)));
+        kill(pids[rank], SIGKILL);
+    });
+}
+
+class FakeVictims : public testing::TestWithParam<int> {};
+INSTANTIATE_TEST_SUITE_P(Nccl, FakeVictims, testing::Values(0, 2));
+
+TEST_P(FakeVictims, ADeadRankIsNamed) {
+    NEEDS_NCCL();
+    const auto outcomes = hit(3, size_t(GetParam()), SIGKILL, "60");
+    const std::string name = "rank " + std::to_string(GetParam()) + " (process ";
+    for (int r = 0; r < 3; r++) EXPECT_NE(outcomes[size_t(r)].status, 0);
+    const std::string &told = outcomes[GetParam() == 0 ? 1 : 0].err;
+    EXPECT_TRUE(has(told, name) && has(told, "has died")) << told;
+    for (const Outcome &r : outcomes) EXPECT_LT(r.seconds, 10);
+}
+
+TEST_P(FakeVictims, AFrozenRankIsNamed) {
+    NEEDS_NCCL();
+    const auto outcomes = hit(3, size_t(GetParam()), SIGSTOP, "1");
+    const std::string name = "rank " + std::to_string(GetParam()) + " (process ";
+    const std::string &told = outcomes[GetParam() == 0 ? 1 : 0].err;
+    EXPECT_TRUE(has(told, name) && has(told, "did not come to")) << told;
+    for (int r = 0; r < 3; r++) EXPECT_EQ(outcomes[size_t(r)].status, r == GetParam() ? 128 + SIGKILL : 3) << r;
+}
+
+TEST(Nccl, WhatIsMissingIsSaid) {
+    NEEDS_NCCL();
+    auto one = [](const Environment &e) { return execute({worker, "collectives", "nccl"}, nullptr, e).err; };
+    const Environment alone = {{"RANK", "0"}, {"WORLD_SIZE", "1"}, {"MASTER_ADDR", "127.0.0.1"}, {"MASTER_PORT", "29871"}};
+    auto with = [](Environment a, const Environment &b) {
+        a.insert(a.end(), b.begin(), b.end());
+        return a;
+    };
+    EXPECT_TRUE(has(one(fake()), "WORLD_SIZE must be a number")) << one(fake());
+    EXPECT_TRUE(has(one(with(with(fake(), alone), {{"MASTER_PORT", "x"}})), "MASTER_PORT must be a number"));
+    EXPECT_TRUE(has(one(with(with(fake(), alone), {{"FAKE_NCCL_DEVICES", "0"}})), "has none (CUDA driver version is insufficient"));
+    EXPECT_TRUE(has(one(with(alone, {{"LOPT_NCCL_LIBRARY", "/nonexistent.so"}})), "/nonexistent.so"));
+    bool told = false;
+    for (const Outcome &r : torchrun(3, {worker, "collectives", "nccl"}, nullptr, {{"FAKE_NCCL_DEVICES", "2"}}))
+        told |= has(r.err, "there are 3 ranks on this host, and 2 GPUs");
+    EXPECT_TRUE(told);
+}
+
+} // namespace
