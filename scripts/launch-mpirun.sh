@@ -42,10 +42,30 @@ stop() { # mpirun hands SIGUSR1 on to the processes, which save and end
 }
 trap stop INT TERM HUP USR1
 
+# Where a host is cut off, the processes end, but mpirun waits for its helper there for as long as TCP does: a quarter of an hour.
+watch_over() { # watch_over PID-OF-MPIRUN
+    seen=no
+    idle=0
+    while kill -0 "$1" 2>/dev/null; do
+        if pgrep -P "$1" -x "$(basename "$LOPT" | cut -c 1-15)" >/dev/null; then
+            seen=yes
+            idle=0
+        elif [ $seen = yes ]; then
+            idle=$((idle + 1))
+        fi
+        if [ $idle -ge 5 ]; then
+            echo "the processes have ended, but mpirun waits for a host that does not answer: ending it" >&2
+            kill -KILL "$1" 2>/dev/null || true
+        fi
+        sleep 1
+    done
+}
+
 # In a session of its own, where Ctrl-C does not reach it, and waited for in a loop, since a signal ends a wait.
 launch() { # launch OPTION-OF-LOPT-TRAIN...
     setsid mpirun -n "$ranks" ${HOSTS:+--host "$HOSTS"} ${MPIRUN_OPTIONS:-} "$LOPT" train --out "$dir" "$@" &
     job=$!
+    watch_over "$job" &
     status=0
     while :; do
         wait "$job" && status=0 || status=$?
