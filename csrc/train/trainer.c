@@ -165,13 +165,12 @@ static lopt_status advance_mine(trainer *t, size_t window) {
     return outcome(&failure);
 }
 
-/* What the reports say of the particles: how long their windows take, and that other ranks' ones have begun anew. */
+/* How long the particles' windows take. */
 static void take_notice(trainer *t, size_t window) {
     for (size_t p = 0; p < t->num_particles; p++) {
         const particle_report *r = &t->reports[p];
         const double now = r->seconds / (double)window;
         t->cost[p] = r->restarted ? INFINITY : (isfinite(t->cost[p]) ? 0.5 * (t->cost[p] + now) : now);
-        if (r->restarted && t->shards.owner[p] != t->shards.rank) t->particles[p].restart++;
     }
 }
 

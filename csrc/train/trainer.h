@@ -24,7 +24,7 @@ typedef struct trainer {
     double meta_loss_average;     /* moving average over meta-iterations */
     size_t num_particles;
     shards shards;                /* which of the particles are this rank's */
-    particle *particles;          /* [num_particles]; of other ranks' ones only number and restart are known */
+    particle *particles;          /* [num_particles]; of other ranks' ones only the number is known */
     particle_report *reports;     /* [num_particles], of the last meta-iteration, all ranks' */
     double *cost;                 /* [num_particles] seconds that a step takes, smoothed; infinite before the first window of a run */
     uint64_t balanced;            /* meta-iteration after which particles changed ranks last */

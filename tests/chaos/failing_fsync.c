@@ -1,5 +1,7 @@
 /* Preloaded into a process: every fsync after the first LOPT_FSYNC_GOOD fails with EIO, as on a dying disk. */
+#ifndef _GNU_SOURCE
 #define _GNU_SOURCE
+#endif
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdlib.h>

@@ -104,7 +104,12 @@ std::vector<Outcome> hit(int ranks, size_t rank, int signal, const std::string &
         wait_for_files(dir.path, ranks);
         kill(pids[rank], signal);
         if (signal != SIGSTOP) return;
-        wait_ms(int(1000 * (atof(deadline.c_str()) + 5)));
+        auto others_live = [&] {
+            for (size_t r = 0; r < pids.size(); r++)
+                if (r != rank && kill(pids[r], 0) == 0) return true;
+            return false;
+        };
+        for (int i = 0; i < 100 * (atoi(deadline.c_str()) + 5) && others_live(); i++) wait_ms(10);
         kill(pids[rank], SIGKILL);
     });
 }

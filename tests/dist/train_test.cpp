@@ -280,4 +280,31 @@ TEST(Dist, CheckpointsComeByTheClockToo) {
     EXPECT_EQ(execute(resume(run, {"iterations=1"})).status, 0);
 }
 
+#ifdef FAILING_FSYNC
+TEST(Dist, AFailingFsyncEndsTheJobAndLosesNothing) {
+    NEEDS_MPI();
+    ScratchDir dir;
+    ASSERT_EQ(execute(command(dir / "whole")).status, 0);
+    const std::string run = dir / "run";
+    size_t failures = 0;
+    for (int good = 0; good < 9; good += 3) { // it fails at ever later files
+        List a = {"env", "LD_PRELOAD=" FAILING_FSYNC, "LOPT_FSYNC_GOOD=" + std::to_string(good)};
+        const bool begun = std::filesystem::exists(run + "/config.json");
+        const List c = begun ? resume(run) : command(run);
+        a.insert(a.end(), c.begin(), c.end());
+        const Outcome r = mpirun(2, a);
+        if (r.status == 0) break;
+        failures++;
+        EXPECT_EQ(count_of(r.err, "lopt: "), 1u) << r.err;
+        EXPECT_TRUE(has(r.err, "Input/output error")) << r.err;
+        for (auto &entry : std::filesystem::directory_iterator(run))
+            EXPECT_EQ(entry.path().string().find(".tmp"), std::string::npos) << entry.path();
+    }
+    EXPECT_GE(failures, 2u);
+    const Outcome r = mpirun(3, std::filesystem::exists(run + "/config.json") ? resume(run) : command(run));
+    EXPECT_EQ(r.status, 0) << r.err;
+    expect_same_files(dir / "whole", run);
+}
+#endif
+
 } // namespace
