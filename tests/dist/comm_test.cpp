@@ -1,6 +1,9 @@
 // The communicator: every call on every number of ranks, and what happens when a rank dies, freezes or is late.
 #include <lopt/comm.h>
 
+extern "C" {
+#include "csrc/comm/peers.h"
+}
 #include "tests/dist/support.h"
 
 namespace {
@@ -100,10 +103,24 @@ TEST_P(Victims, ADeadRankIsNamedAndEndsTheJob) {
 TEST(Comm, ALateRankIsWaitedForUpToTheDeadline) {
     NEEDS_MPI();
     EXPECT_EQ(mpirun(3, {worker, "late", "mpi", "10", "1", "1"}).status, 0);
-    const Outcome r = mpirun(3, {worker, "late", "mpi", "0.5", "1", "30"});
+    const Outcome r = mpirun(3, {worker, "late", "mpi", "2.5", "1", "30"});
     EXPECT_NE(r.status, 0);
     EXPECT_TRUE(has(r.err, "rank 1 (process ")) << r.err;
-    EXPECT_LT(r.seconds, 8);
+    EXPECT_FALSE(has(r.err, "rank 2 (process ")) << "it came late, but it came\n" << r.err;
+    EXPECT_LT(r.seconds, 2.5 + 5 + 1);
+}
+
+TEST(Comm, ADeadProcessOfThisHostIsSeen) {
+    const peer self = peer_self();
+    peer other = self;
+    EXPECT_EQ(peer_gone(&self, &other), 0);
+    const pid_t child = fork();
+    if (child == 0) _exit(0);
+    waitpid(child, nullptr, 0);
+    other.pid = child;
+    EXPECT_EQ(peer_gone(&self, &other), 1);
+    other.pid_room ^= 1; // of another host or container, where the number means another process
+    EXPECT_EQ(peer_gone(&self, &other), 0);
 }
 
 } // namespace

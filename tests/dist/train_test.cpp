@@ -90,6 +90,15 @@ TEST_P(AllEstimators, ParticlesMayChangeRanksAtAnyTime) {
     }
 }
 
+TEST(Dist, SumsGoInTheOrderOfTheParticlesWhereverTheyAre) {
+    NEEDS_MPI();
+    for (int ranks : {1, 2, 3, 8}) {
+        const Outcome r = mpirun(ranks, {LOPT_BINARY_DIR "/tests/dist_trainer_worker", "shards", "0"});
+        EXPECT_EQ(r.out, "right\n") << ranks << r.err;
+        EXPECT_EQ(r.status, 0) << r.err;
+    }
+}
+
 TEST(Dist, ThreadsOfRanksChangeNothing) {
     NEEDS_MPI();
     ScratchDir dir;

@@ -1,12 +1,14 @@
 /* A rank of a training whose particles change ranks at random after every meta-iteration: prints a hash of what they come to.
- *   trainer_worker ESTIMATOR MOVES    MOVES 0: they stay where they are */
+ *   trainer_worker ESTIMATOR MOVES    MOVES 0: they stay where they are
+ *   trainer_worker shards 0           reports and means of numbers that show every change of order, with particles anywhere */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <xxhash.h>
 
 #include "csrc/train/balance.h"
 
-enum { ITERATIONS = 12, PARTICLES = 7 };
+enum { ITERATIONS = 12, PARTICLES = 7, WEIGHTS = 11 };
 
 static lopt_status configure(const char *estimator, train_config *c) {
     static const char *const settings[] = {
@@ -27,22 +29,72 @@ static uint64_t hash_of(const trainer *t) {
     return XXH3_64bits_withSeed(&t->meta_loss_average, sizeof(double), hash);
 }
 
+static int random_below(int n) {
+    static unsigned state = 1;
+    state = state * 1664525u + 1013904223u;
+    return (int)((state >> 16) % (unsigned)n);
+}
+
 static lopt_status train(trainer *t, int moves, size_t *moved) {
     int plan[PARTICLES];
-    unsigned random = 1;
     for (int i = 0; i < ITERATIONS; i++) {
         iteration_report r;
         lopt_status status = trainer_iterate(t, &r);
         if (status != LOPT_OK) return status;
         for (int p = 0; p < PARTICLES; p++) {
-            random = random * 1664525u + 1013904223u;
-            plan[p] = (int)((random >> 16) % (unsigned)t->shards.size);
+            plan[p] = random_below(t->shards.size);
             *moved += moves && plan[p] != t->shards.owner[p];
         }
         if (moves) status = trainer_move(t, plan);
         if (status != LOPT_OK) return status;
     }
     return LOPT_OK;
+}
+
+/* Of wildly different sizes, so that sums in another order differ. */
+static float entry(int round, size_t p, size_t j) {
+    static const float sizes[] = {1e20f, 1.0f, -1e20f, 3e10f, 1e-3f, -3e10f, 7.0f};
+    return sizes[(p * 3 + j + (size_t)round) % 7] * (float)(1 + (p + 2 * j) % 3);
+}
+
+static int means_are_right(shards *s, int round) {
+    float mine[PARTICLES * WEIGHTS], mean[WEIGHTS];
+    for (size_t i = 0; i < shards_held(s, s->rank); i++)
+        for (size_t j = 0; j < WEIGHTS; j++) mine[i * WEIGHTS + j] = entry(round, s->mine[i], j);
+    if (shards_mean(s, mine, mean) != LOPT_OK) return 0;
+    for (size_t j = 0; j < WEIGHTS; j++) {
+        double sum = 0.0;
+        for (size_t p = 0; p < PARTICLES; p++) sum += entry(round, p, j);
+        if (mean[j] != (float)(sum / PARTICLES)) return 0;
+    }
+    return 1;
+}
+
+static int reports_are_right(shards *s, int round) {
+    particle_report reports[PARTICLES] = {{0}};
+    for (size_t i = 0; i < shards_held(s, s->rank); i++) reports[s->mine[i]].spec = 100 * s->mine[i] + (size_t)round;
+    if (shards_report(s, LOPT_OK, 5, reports) != LOPT_OK) return 0;
+    for (size_t p = 0; p < PARTICLES; p++)
+        if (reports[p].spec != 100 * p + (size_t)round) return 0;
+    return 1;
+}
+
+static lopt_status try_shards(lopt_comm *comm) {
+    shards s;
+    int owner[PARTICLES], good = 1;
+    lopt_status status = shards_create(comm, PARTICLES, WEIGHTS, &s);
+    for (int round = 0; round < 50 && status == LOPT_OK && good; round++) {
+        good = reports_are_right(&s, round) && means_are_right(&s, round);
+        for (int p = 0; p < PARTICLES; p++) owner[p] = random_below(s.size);
+        status = shards_assign(&s, owner);
+    }
+    /* a rank whose weights are not rank 0's is noticed by all */
+    particle_report reports[PARTICLES] = {{0}};
+    if (status == LOPT_OK && good && s.size > 1)
+        good = shards_report(&s, LOPT_OK, s.rank == s.size - 1 ? 6 : 5, reports) == LOPT_ERR_DEVICE;
+    if (status == LOPT_OK && lopt_comm_rank(comm) == 0) printf("%s\n", good ? "right" : "wrong");
+    shards_free(&s);
+    return status != LOPT_OK || good ? status : LOPT_ERR_TASK;
 }
 
 static lopt_status run(lopt_comm *comm, const char *estimator, int moves) {
@@ -64,7 +116,8 @@ static lopt_status run(lopt_comm *comm, const char *estimator, int moves) {
 int main(int argc, char **argv) {
     lopt_comm *comm = NULL;
     if (argc != 3 || lopt_comm_open(NULL, &comm) != LOPT_OK) return 2;
-    if (run(comm, argv[1], atoi(argv[2])) != LOPT_OK) {
+    const lopt_status status = strcmp(argv[1], "shards") == 0 ? try_shards(comm) : run(comm, argv[1], atoi(argv[2]));
+    if (status != LOPT_OK) {
         fprintf(stderr, "rank %d: %s\n", lopt_comm_rank(comm), lopt_last_error());
         fflush(NULL);
         lopt_comm_abort(comm, 1);

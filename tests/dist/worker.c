@@ -1,7 +1,7 @@
 /* A rank of a test job, on <lopt/comm.h> alone.
  *   worker collectives KIND    tries every call with uneven and empty parts, and compares what comes with what must
  *   worker loop KIND DEADLINE DIR    barriers without end; writes its process number into DIR/RANK first
- *   worker late KIND DEADLINE RANK SECONDS    that rank comes so much later than the others */
+ *   worker late KIND DEADLINE RANK SECONDS    that rank comes so much later than the others, and the next one 0.7 deadlines later, if not more */
 #include <lopt/comm.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -97,8 +97,10 @@ static int loop(lopt_comm *c, const char *dir) {
     }
 }
 
-static int late(lopt_comm *c, int rank, unsigned seconds) {
-    if (lopt_comm_rank(c) == rank) sleep(seconds);
+static int late(lopt_comm *c, double deadline, int rank, double seconds) {
+    const double next = seconds < 0.7 * deadline ? seconds : 0.7 * deadline;
+    if (lopt_comm_rank(c) == rank) usleep((useconds_t)(1e6 * seconds));
+    if (lopt_comm_rank(c) == (rank + 1) % lopt_comm_size(c)) usleep((useconds_t)(1e6 * next));
     return lopt_comm_barrier(c) == LOPT_OK ? 0 : fail(c, "barrier");
 }
 
@@ -110,7 +112,7 @@ int main(int argc, char **argv) {
     if (argc > 3 && lopt_comm_set_deadline(c, atof(argv[3])) != LOPT_OK) failed = fail(c, "deadline");
     if (strcmp(argv[1], "collectives") == 0) failed = collectives(c);
     if (strcmp(argv[1], "loop") == 0 && argc == 5) failed = loop(c, argv[4]);
-    if (strcmp(argv[1], "late") == 0 && argc == 6) failed = late(c, atoi(argv[4]), (unsigned)atoi(argv[5]));
+    if (strcmp(argv[1], "late") == 0 && argc == 6) failed = late(c, atof(argv[3]), atoi(argv[4]), atof(argv[5]));
     fflush(stdout);
     fflush(stderr);
     if (failed) lopt_comm_abort(c, 3);
