@@ -1,0 +1,95 @@
+/* What the kernels share: who a thread is, sums in a fixed order, the look at a step's flags. */
+#ifndef LOPT_KERNELS_CUDA_BLOCK_CUH
+#define LOPT_KERNELS_CUDA_BLOCK_CUH
+
+#include "kernels/cell/features.h"
+#include "kernels/cuda/launch.h"
+#include "kernels/cuda/model.h"
+
+enum {
+    GPU_ROWS = 8,                   /* threads that sum a column */
+    GPU_ROW = GPU_BLOCK / GPU_ROWS, /* columns at a time */
+    GPU_COLUMNS_MAX = TENSOR_SIZE_MAX
+};
+
+/* Blocks for n work items, where `resident` blocks run on a multiprocessor at once. */
+static inline unsigned gpu_grid(const gpu_launch *l, uint64_t n, unsigned resident) {
+    const uint64_t blocks = (uint64_t)l->multiprocessors * resident;
+    return n < blocks ? (unsigned)n : (unsigned)blocks;
+}
+enum { GPU_RESIDENT = 8 }; /* of kernels with few registers */
+
+/* Work items i < n of this block. */
+#define GRID_FOR(i, n) for (uint64_t i = blockIdx.x; i < (uint64_t)(n); i += gridDim.x)
+
+__device__ static inline unsigned gpu_lane(void) { return threadIdx.x % GPU_TILE; }
+__device__ static inline unsigned gpu_warp(void) { return threadIdx.x / GPU_TILE; }
+
+__device__ static inline float warp_sum(float a) {
+    for (int away = GPU_TILE / 2; away > 0; away /= 2) a += __shfl_xor_sync(0xffffffffu, a, away);
+    return a;
+}
+
+/* Phase 1 gives every warp pairs of tiles: how many warps have something to do in a chunk of n parameters. */
+__device__ static inline unsigned busy_warps(unsigned n) {
+    const unsigned pairs = (n + 2 * GPU_TILE - 1) / (2 * GPU_TILE);
+    return pairs < GPU_WARPS ? pairs : (unsigned)GPU_WARPS;
+}
+
+/* out[j] = sum over the threads of the first `warps` warps of mine[j], j < count; always in the same order. part [GPU_WARPS][GPU_SUMS_MAX] is
+ * shared, free when this returns. Every thread must come. */
+__device__ static inline void block_sums(const float *mine, int count, unsigned warps, float (*part)[GPU_SUMS_MAX], float *out) {
+    if (gpu_warp() < warps) {
+        CELL_UNROLL
+        for (int j = 0; j < count; j++) {
+            const float sum = warp_sum(mine[j]);
+            if (gpu_lane() == 0) part[gpu_warp()][j] = sum;
+        }
+    }
+    __syncthreads();
+    for (int j = (int)threadIdx.x; j < count; j += GPU_BLOCK) {
+        float sum = part[0][j];
+        for (unsigned warp = 1; warp < warps; warp++) sum += part[warp][j];
+        out[j] = sum;
+    }
+    __syncthreads();
+}
+
+/* total[j] = sum of matrix[k][j] over rows first <= k < end, for j < count, in double: GPU_ROWS threads take every GPU_ROWS-th row. taking NULL,
+ * or: only rows whose tensor takes part. Shared: rows, total [GPU_COLUMNS_MAX]. Every thread must come. */
+template <class number>
+__device__ static inline void sum_columns(const number *matrix, uint64_t stride, uint64_t first, uint64_t end, int count,
+                                          const gpu_buffers *taking, double (*rows)[GPU_COLUMNS_MAX], double *total) {
+    const int row = (int)threadIdx.x / GPU_ROW;
+    for (int j = (int)threadIdx.x % GPU_ROW; j < count; j += GPU_ROW) {
+        double sum = 0.0;
+        CELL_UNROLL_4
+        for (uint64_t k = first + (unsigned)row; k < end; k += GPU_ROWS)
+            if (taking == NULL || taking[k].grads != NULL) sum += (double)matrix[k * stride + (unsigned)j];
+        rows[row][j] = sum;
+    }
+    __syncthreads();
+    for (int j = (int)threadIdx.x; j < count; j += GPU_BLOCK) {
+        double sum = rows[0][j];
+        for (int i = 1; i < GPU_ROWS; i++) sum += rows[i][j];
+        total[j] = sum;
+    }
+    __syncthreads();
+}
+
+/* The same decision in every kernel of a step: nothing of the model changes in a step that is skipped. */
+__device__ static inline bool step_skipped(const gpu_model &m) {
+    return m.found_inf ? *m.found_inf != 0.0f : m.control->unusable != 0;
+}
+
+__device__ static inline float gradient_divisor(const gpu_model &m) { return m.grad_scale ? *m.grad_scale : 1.0f; }
+
+/* A gradient entry, divided. The division is exact wherever the divisor is a power of two, and rounded correctly otherwise. */
+__device__ static inline float gradient_read(const gpu_model &m, const void *grads, uint64_t i, float divisor) {
+    const float g = number_read(m.grad_type, grads, i);
+    return divisor == 1.0f ? g : __fdiv_rn(g, divisor);
+}
+
+__device__ static inline bool gradient_usable(float g) { return fabsf(g) <= GRADIENT_MAX; } /* false for NaN too */
+
+#endif

@@ -1,0 +1,138 @@
+/* All that moves an optimizer's numbers outside a step: its start, the caller's parameters in and out, parts of the state as the state
+ * file has them. */
+#include "kernels/cuda/block.cuh"
+#include "kernels/cuda/kernels.h"
+
+/* ---- Start --------------------------------------------------------------------------------------------------------------------- */
+
+/* True parameters from the caller's; h, alpha; averages 0. Padding of tiles is zero already. */
+__device__ static inline void start_chunk(const gpu_model &m, const start_rates &rates, const gpu_chunk &c) {
+    const lopt_dims d = m.dims;
+    const unsigned C = (unsigned)dims_state(d);
+    const uint64_t at = m.tensors[c.tensor].tile_at * GPU_TILE + c.first;
+    const float tensor_draw = start_tensor_draw(&rates, c.tensor);
+    for (unsigned i = threadIdx.x; i < c.n; i += GPU_BLOCK) {
+        const uint64_t parameter = c.first + i;
+        float *state = m.state + (at + i) / GPU_TILE * C * GPU_TILE + (at + i) % GPU_TILE;
+        const random4 draws = start_parameter_draws(&rates, c.tensor, parameter / 4);
+        for (int j = 0; j < d.param; j++) state[j * GPU_TILE] = m.weights->initial_h[j];
+        state[(C - 1) * GPU_TILE] = start_log_lr(&rates, tensor_draw, draws.u[parameter % 4]);
+        m.theta[at + i] = number_read(m.param_type, m.buffers[c.tensor].params, parameter);
+    }
+}
+
+__global__ void lopt_start(const __grid_constant__ gpu_model m, start_rates rates) {
+    const uint64_t levels = 1 + m.num_tensors;
+    const int T = m.dims.tensor;
+    GRID_FOR(item, levels + m.num_chunks) {
+        if (item == 0)
+            for (int j = (int)threadIdx.x; j < m.dims.global; j += GPU_BLOCK) m.v[j] = m.weights->initial_v[j];
+        else if (item < levels)
+            for (int j = (int)threadIdx.x; j < T; j += GPU_BLOCK)
+                m.u[(item - 1) * padded(T) + (unsigned)j] = m.weights->initial_u[j];
+        else start_chunk(m, rates, m.chunks[item - levels]);
+    }
+}
+
+/* Sums of alpha per chunk, with the very additions of phase 1: pair by pair. */
+__global__ void lopt_sum_rates(const __grid_constant__ gpu_model m) {
+    __shared__ float part[GPU_WARPS][GPU_SUMS_MAX];
+    const unsigned C = (unsigned)dims_state(m.dims), stride = (unsigned)gpu_sums(m.dims);
+    GRID_FOR(chunk, m.num_chunks) {
+        const gpu_chunk c = m.chunks[chunk];
+        const uint64_t tile_at = m.tensors[c.tensor].tile_at + c.first / GPU_TILE;
+        const float *rates = m.state + (tile_at * C + C - 1) * GPU_TILE + gpu_lane();
+        float sum = 0.0f;
+        for (unsigned tile = 2 * gpu_warp(); tile * GPU_TILE < c.n; tile += 2 * GPU_WARPS) {
+            const unsigned i = tile * GPU_TILE + gpu_lane();
+            const float first = i < c.n ? rates[tile * C * GPU_TILE] : 0.0f;
+            const float second = i + GPU_TILE < c.n ? rates[(tile + 1) * C * GPU_TILE] : 0.0f;
+            sum += first + second;
+        }
+        block_sums(&sum, 1, busy_warps(c.n), part, m.sums + chunk * stride + stride - 1);
+    }
+}
+
+/* Then per tensor, with those of `finish`. */
+__global__ void lopt_sum_tensor_rates(const __grid_constant__ gpu_model m) {
+    __shared__ double rows[GPU_ROWS][GPU_COLUMNS_MAX], total[GPU_COLUMNS_MAX];
+    const int stride = gpu_sums(m.dims);
+    GRID_FOR(i, m.num_tensors) {
+        const gpu_tensor t = m.tensors[i];
+        sum_columns(m.sums + stride - 1, (unsigned)stride, t.chunk_at, t.chunk_end, 1, NULL, rows, total);
+        if (threadIdx.x == 0) m.log_lr[i] = total[0];
+        __syncthreads();
+    }
+}
+
+/* ---- Parameters ---------------------------------------------------------------------------------------------------------------- */
+
+__global__ void lopt_exchange(const __grid_constant__ gpu_model m, gpu_exchange what) {
+    GRID_FOR(chunk, m.num_chunks) {
+        const gpu_chunk c = m.chunks[chunk];
+        const uint64_t at = m.tensors[c.tensor].tile_at * GPU_TILE + c.first;
+        void *params = m.buffers[c.tensor].params;
+        for (unsigned i = threadIdx.x; i < c.n; i += GPU_BLOCK) switch (what) {
+            case GPU_READ_THETA: ((float *)params)[c.first + i] = m.theta[at + i]; break;
+            case GPU_SET_THETA: m.theta[at + i] = number_read(m.param_type, params, c.first + i); break;
+            case GPU_SET_BOTH: m.theta[at + i] = m.move[at + i] = number_read(m.param_type, params, c.first + i); break;
+            case GPU_SWAP:
+                m.move[at + i] = number_read(m.param_type, params, c.first + i);
+                number_write(m.param_type, params, c.first + i, m.theta[at + i]);
+                break;
+            case GPU_SWAP_BACK: number_write(m.param_type, params, c.first + i, m.move[at + i]); break;
+            }
+    }
+}
+
+/* ---- Parts of the state -------------------------------------------------------------------------------------------------------- */
+
+/* Where element `at` of a part stands. */
+__device__ static inline float *part_element(const gpu_model &m, state_part part, uint64_t tensor, uint64_t at) {
+    const gpu_tensor t = m.tensors[tensor];
+    switch (part) {
+    case PART_GLOBAL: return m.v + at;
+    case PART_TENSOR: return m.u + tensor * padded(m.dims.tensor) + at;
+    case PART_THETA: return m.theta + t.tile_at * GPU_TILE + at;
+    case PART_ATTENDED: return m.move + t.tile_at * GPU_TILE + at;
+    default: break;
+    }
+    const state_place p = state_part_place(m.dims, part, t.count, at);
+    const uint64_t row = (t.tile_at + p.parameter / GPU_TILE) * (unsigned)dims_state(m.dims) + (unsigned)p.component;
+    return m.state + row * GPU_TILE + p.parameter % GPU_TILE;
+}
+
+__global__ void lopt_pack(const __grid_constant__ gpu_model m, state_piece piece, float *to) {
+    const uint64_t threads = (uint64_t)gridDim.x * GPU_BLOCK;
+    for (uint64_t i = (uint64_t)blockIdx.x * GPU_BLOCK + threadIdx.x; i < piece.count; i += threads)
+        to[i] = *part_element(m, piece.part, piece.tensor, piece.first + i);
+}
+
+__global__ void lopt_unpack(const __grid_constant__ gpu_model m, state_piece piece, const float *from) {
+    const uint64_t threads = (uint64_t)gridDim.x * GPU_BLOCK;
+    for (uint64_t i = (uint64_t)blockIdx.x * GPU_BLOCK + threadIdx.x; i < piece.count; i += threads)
+        *part_element(m, piece.part, piece.tensor, piece.first + i) = from[i];
+}
+
+/* ---- The host's side ----------------------------------------------------------------------------------------------------------- */
+
+void GPU_SYMBOL(gpu_start)(gpu_launch *l, const gpu_model *m, const start_rates *rates) {
+    CUDA_LAUNCH(l, lopt_start, gpu_grid(l, 1 + m->num_tensors + m->num_chunks, GPU_RESIDENT), *m, *rates);
+}
+
+void GPU_SYMBOL(gpu_sum_rates)(gpu_launch *l, const gpu_model *m) {
+    CUDA_LAUNCH(l, lopt_sum_rates, gpu_grid(l, m->num_chunks, GPU_RESIDENT), *m);
+    CUDA_LAUNCH(l, lopt_sum_tensor_rates, gpu_grid(l, m->num_tensors, GPU_RESIDENT), *m);
+}
+
+void GPU_SYMBOL(gpu_exchange_params)(gpu_launch *l, const gpu_model *m, gpu_exchange what) {
+    CUDA_LAUNCH(l, lopt_exchange, gpu_grid(l, m->num_chunks, GPU_RESIDENT), *m, what);
+}
+
+void GPU_SYMBOL(gpu_pack)(gpu_launch *l, const gpu_model *m, const state_piece *piece, float *to) {
+    CUDA_LAUNCH(l, lopt_pack, gpu_grid(l, (piece->count + GPU_BLOCK - 1) / GPU_BLOCK, GPU_RESIDENT), *m, *piece, to);
+}
+
+void GPU_SYMBOL(gpu_unpack)(gpu_launch *l, const gpu_model *m, const state_piece *piece, const float *from) {
+    CUDA_LAUNCH(l, lopt_unpack, gpu_grid(l, (piece->count + GPU_BLOCK - 1) / GPU_BLOCK, GPU_RESIDENT), *m, *piece, from);
+}
