@@ -84,7 +84,6 @@ static lopt_status create(const lopt_optimizer *common, const lopt_weights *w, f
     unsigned multiprocessors = 0;
     void *memory = NULL;
     LOPT_CHECK(gpu != NULL, LOPT_ERR_UNSUPPORTED, "device \"cuda\": not in this build, which has the CPU alone");
-    LOPT_CHECK(!common->mixed, LOPT_ERR_UNSUPPORTED, "state_dtype \"mixed\": not in this version; use \"fp32\"");
     LOPT_TRY(gpu->open(common->device, &multiprocessors));
     LOPT_TRY(memory_alloc(1, sizeof(cuda_optimizer), "an optimizer", &memory));
     cuda_optimizer *opt = memory;
@@ -126,7 +125,7 @@ static lopt_status step(lopt_optimizer *o, float *const *params, const float *co
     LOPT_TRY(begin(opt, stream, &l));
     k->enter(&l, &m, (void *const *)params, (const void *const *)grads);
     k->prepare(&l, &m);
-    k->advance(&l, &m, &opt->cell);
+    (m.mixed ? k->advance_mixed : k->advance)(&l, &m, &opt->cell);
     k->finish(&l, &m);
     k->apply(&l, &m);
     return end(opt, "lopt_optimizer_step", &l);

@@ -39,7 +39,7 @@ static void divide(cuda_optimizer *opt, divider *d, size_t flat, size_t storage,
     m->buffers = take(d, n, sizeof *m->buffers);
     m->control = take(d, 1, sizeof *m->control);
     m->started = take(d, n, 1);
-    m->state = take(d, tiles * GPU_TILE * (size_t)dims_state(dims), sizeof(float));
+    m->state = take(d, tiles * gpu_tile_floats(dims, m->mixed), sizeof(float));
     m->theta = take(d, tiles * GPU_TILE, sizeof(float));
     m->move = take(d, tiles * GPU_TILE, sizeof(float));
     m->attend = dims.attention && m->param_type != NUMBER_FP32 ? take(d, tiles * GPU_TILE, sizeof(float)) : NULL;
@@ -127,6 +127,7 @@ static lopt_status plan(cuda_optimizer *opt, const prepared_weights *w, gpu_tens
     divider count = {NULL, 0};
     weights_place place;
     m->dims = o->layout.dims;
+    m->mixed = o->mixed;
     m->param_type = o->param_type;
     m->grad_type = o->grad_type;
     m->zero_nonfinite = o->zero_nonfinite;

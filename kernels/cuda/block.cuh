@@ -22,18 +22,18 @@ enum { GPU_RESIDENT = 8 }; /* of kernels with few registers */
 /* Work items i < n of this block. */
 #define GRID_FOR(i, n) for (uint64_t i = blockIdx.x; i < (uint64_t)(n); i += gridDim.x)
 
-__device__ static inline unsigned gpu_lane(void) { return threadIdx.x % GPU_TILE; }
-__device__ static inline unsigned gpu_warp(void) { return threadIdx.x / GPU_TILE; }
+__device__ static inline unsigned gpu_lane(void) { return threadIdx.x % GPU_WARP; }
+__device__ static inline unsigned gpu_warp(void) { return threadIdx.x / GPU_WARP; }
 
 __device__ static inline float warp_sum(float a) {
-    for (int away = GPU_TILE / 2; away > 0; away /= 2) a += __shfl_xor_sync(0xffffffffu, a, away);
+    for (int away = GPU_WARP / 2; away > 0; away /= 2) a += __shfl_xor_sync(0xffffffffu, a, away);
     return a;
 }
 
-/* Phase 1 gives every warp pairs of tiles: how many warps have something to do in a chunk of n parameters. */
+/* How many warps have a tile in a chunk of n parameters. */
 __device__ static inline unsigned busy_warps(unsigned n) {
-    const unsigned pairs = (n + 2 * GPU_TILE - 1) / (2 * GPU_TILE);
-    return pairs < GPU_WARPS ? pairs : (unsigned)GPU_WARPS;
+    const unsigned tiles = (n + GPU_TILE - 1) / GPU_TILE;
+    return tiles < GPU_WARPS ? tiles : (unsigned)GPU_WARPS;
 }
 
 /* out[j] = sum over the threads of the first `warps` warps of mine[j], j < count; always in the same order. part [GPU_WARPS][GPU_SUMS_MAX] is
@@ -91,5 +91,23 @@ __device__ static inline float gradient_read(const gpu_model &m, const void *gra
 }
 
 __device__ static inline bool gradient_usable(float g) { return fabsf(g) <= GRADIENT_MAX; } /* false for NaN too */
+
+/* The word of mixed state in which component c < C - 1 of parameter i stands. */
+__device__ static inline unsigned mixed_word(unsigned i, int c) { return (unsigned)c * GPU_WARP + i % GPU_WARP; }
+
+/* Component c of parameter i of a tile, read and written one at a time. */
+__device__ static inline float state_read(const gpu_model &m, const float *tile, unsigned i, int c) {
+    const int last = dims_state(m.dims) - 1;
+    if (!m.mixed) return tile[(unsigned)c * GPU_TILE + i];
+    if (c == last) return tile[(unsigned)last * GPU_WARP + i];
+    const uint16_t h = ((const uint16_t *)(tile + mixed_word(i, c)))[i / GPU_WARP];
+    return c < m.dims.param ? fp16_to_float(h) : bf16_to_float(h);
+}
+__device__ static inline void state_write(const gpu_model &m, float *tile, unsigned i, int c, float value) {
+    const int last = dims_state(m.dims) - 1;
+    if (!m.mixed) tile[(unsigned)c * GPU_TILE + i] = value;
+    else if (c == last) tile[(unsigned)last * GPU_WARP + i] = value;
+    else ((uint16_t *)(tile + mixed_word(i, c)))[i / GPU_WARP] = c < m.dims.param ? float_to_fp16(value) : float_to_bf16(value);
+}
 
 #endif

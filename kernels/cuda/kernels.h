@@ -22,6 +22,7 @@ typedef struct gpu_kernels {
     void (*prepare)(gpu_launch *l, const gpu_model *m);
     /* Phase 1. cell: the weights, where dims_default_cell(m->dims). */
     void (*advance)(gpu_launch *l, const gpu_model *m, const gpu_cell *cell);
+    void (*advance_mixed)(gpu_launch *l, const gpu_model *m, const gpu_cell *cell); /* for m->mixed */
     /* Tensors: RMS and RNN. */
     void (*finish)(gpu_launch *l, const gpu_model *m);
     /* Phase 2, and the global RNN. */

@@ -1,8 +1,12 @@
 /* An optimizer in a device's memory, as host code fills it in and kernels read it: plain C, no CUDA header.
  *
- * Parameters are cut into tiles of 32 (a warp) and chunks of 4096 (a block's turn), neither of which spans two tensors. A tensor's tiles
- * follow each other; private state is [tile][C][32], true parameters and waiting updates are [tile][32]. All sums are formed per chunk by
- * one block in a fixed order, then over a tensor's chunks and over tensors in a fixed order: no result depends on the number of blocks. */
+ * Parameters are cut into tiles of 64 (two for each lane of a warp, 32 apart) and chunks of 4096 (a block's turn), neither of which spans
+ * two tensors. A tensor's tiles follow each other, the last one padded; true parameters and waiting updates are [tile][64]. All sums are
+ * formed per chunk by one block in a fixed order, then over a tensor's chunks and over tensors in a fixed order: no result depends on the
+ * number of blocks.
+ *
+ * Private state of a tile, C = P + 2S + 1 components: fp32 [C][64] floats. mixed [C - 1][32] words, each of two 16-bit numbers (of
+ * parameters i and i + 32), fp16 for the hidden state and bf16 for the averages, then [64] floats, the log learning rates. */
 #ifndef LOPT_KERNELS_CUDA_MODEL_H
 #define LOPT_KERNELS_CUDA_MODEL_H
 
@@ -14,10 +18,11 @@
 #include "kernels/state_part.h"
 
 enum {
-    GPU_TILE = 32,
+    GPU_WARP = 32,
+    GPU_TILE = 2 * GPU_WARP,
     GPU_CHUNK = 4096,
     GPU_BLOCK = 256, /* threads */
-    GPU_WARPS = GPU_BLOCK / GPU_TILE,
+    GPU_WARPS = GPU_BLOCK / GPU_WARP,
     GPU_SUMS_MAX = PARAM_SIZE_MAX + FEATURES_MAX + 3,
     GPU_POINTERS = 240 /* tensors whose pointers one launch carries: arguments of a kernel are at most 4 KB */
 };
@@ -62,6 +67,7 @@ typedef struct gpu_weights {
 /* Everything; passed to kernels by value. */
 typedef struct gpu_model {
     lopt_dims dims;
+    int mixed; /* state_dtype */
     number_type param_type, grad_type;
     uint64_t num_tensors, num_chunks;
     const gpu_tensor *tensors;  /* [num_tensors] */
@@ -84,6 +90,11 @@ typedef struct gpu_model {
     int zero_nonfinite;
 } gpu_model;
 
+/* 4-byte words of a tile's private state. */
+CELL_FN uint64_t gpu_tile_floats(lopt_dims d, int mixed) {
+    const uint64_t components = (uint64_t)dims_state(d);
+    return mixed ? (components - 1) * GPU_WARP + GPU_TILE : components * GPU_TILE;
+}
 CELL_FN uint64_t gpu_tiles(uint64_t parameters) { return (parameters + GPU_TILE - 1) / GPU_TILE; }
 
 /* The default cell's weights as an argument of the kernel, where multiply-adds take them as operands at no cost of their own. */

@@ -8,16 +8,15 @@
 /* True parameters from the caller's; h, alpha; averages 0. Padding of tiles is zero already. */
 __device__ static inline void start_chunk(const gpu_model &m, const start_rates &rates, const gpu_chunk &c) {
     const lopt_dims d = m.dims;
-    const unsigned C = (unsigned)dims_state(d);
-    const uint64_t at = m.tensors[c.tensor].tile_at * GPU_TILE + c.first;
+    const uint64_t tile_at = m.tensors[c.tensor].tile_at + c.first / GPU_TILE;
     const float tensor_draw = start_tensor_draw(&rates, c.tensor);
     for (unsigned i = threadIdx.x; i < c.n; i += GPU_BLOCK) {
         const uint64_t parameter = c.first + i;
-        float *state = m.state + (at + i) / GPU_TILE * C * GPU_TILE + (at + i) % GPU_TILE;
+        float *tile = m.state + (tile_at + i / GPU_TILE) * gpu_tile_floats(d, m.mixed);
         const random4 draws = start_parameter_draws(&rates, c.tensor, parameter / 4);
-        for (int j = 0; j < d.param; j++) state[j * GPU_TILE] = m.weights->initial_h[j];
-        state[(C - 1) * GPU_TILE] = start_log_lr(&rates, tensor_draw, draws.u[parameter % 4]);
-        m.theta[at + i] = number_read(m.param_type, m.buffers[c.tensor].params, parameter);
+        for (int j = 0; j < d.param; j++) state_write(m, tile, i % GPU_TILE, j, m.weights->initial_h[j]);
+        state_write(m, tile, i % GPU_TILE, dims_state(d) - 1, start_log_lr(&rates, tensor_draw, draws.u[parameter % 4]));
+        m.theta[tile_at * GPU_TILE + i] = number_read(m.param_type, m.buffers[c.tensor].params, parameter);
     }
 }
 
@@ -34,19 +33,20 @@ __global__ void lopt_start(const __grid_constant__ gpu_model m, start_rates rate
     }
 }
 
-/* Sums of alpha per chunk, with the very additions of phase 1: pair by pair. */
+/* Sums of alpha per chunk, with the very additions of phase 1. */
 __global__ void lopt_sum_rates(const __grid_constant__ gpu_model m) {
     __shared__ float part[GPU_WARPS][GPU_SUMS_MAX];
-    const unsigned C = (unsigned)dims_state(m.dims), stride = (unsigned)gpu_sums(m.dims);
+    const unsigned stride = (unsigned)gpu_sums(m.dims);
+    const int last = dims_state(m.dims) - 1;
     GRID_FOR(chunk, m.num_chunks) {
         const gpu_chunk c = m.chunks[chunk];
         const uint64_t tile_at = m.tensors[c.tensor].tile_at + c.first / GPU_TILE;
-        const float *rates = m.state + (tile_at * C + C - 1) * GPU_TILE + gpu_lane();
         float sum = 0.0f;
-        for (unsigned tile = 2 * gpu_warp(); tile * GPU_TILE < c.n; tile += 2 * GPU_WARPS) {
-            const unsigned i = tile * GPU_TILE + gpu_lane();
-            const float first = i < c.n ? rates[tile * C * GPU_TILE] : 0.0f;
-            const float second = i + GPU_TILE < c.n ? rates[(tile + 1) * C * GPU_TILE] : 0.0f;
+        for (unsigned t = gpu_warp(); t * GPU_TILE < c.n; t += GPU_WARPS) {
+            const float *tile = m.state + (tile_at + t) * gpu_tile_floats(m.dims, m.mixed);
+            const unsigned i = t * GPU_TILE + gpu_lane();
+            const float first = i < c.n ? state_read(m, tile, gpu_lane(), last) : 0.0f;
+            const float second = i + GPU_WARP < c.n ? state_read(m, tile, gpu_lane() + GPU_WARP, last) : 0.0f;
             sum += first + second;
         }
         block_sums(&sum, 1, busy_warps(c.n), part, m.sums + chunk * stride + stride - 1);
@@ -87,31 +87,42 @@ __global__ void lopt_exchange(const __grid_constant__ gpu_model m, gpu_exchange 
 
 /* ---- Parts of the state -------------------------------------------------------------------------------------------------------- */
 
-/* Where element `at` of a part stands. */
-__device__ static inline float *part_element(const gpu_model &m, state_part part, uint64_t tensor, uint64_t at) {
-    const gpu_tensor t = m.tensors[tensor];
-    switch (part) {
+/* Where element `at` of a part stands, if that is a float of its own; NULL: it is a component of private state. */
+__device__ static inline float *part_element(const gpu_model &m, const state_piece &p, uint64_t at) {
+    switch (p.part) {
     case PART_GLOBAL: return m.v + at;
-    case PART_TENSOR: return m.u + tensor * padded(m.dims.tensor) + at;
-    case PART_THETA: return m.theta + t.tile_at * GPU_TILE + at;
-    case PART_ATTENDED: return m.move + t.tile_at * GPU_TILE + at;
-    default: break;
+    case PART_TENSOR: return m.u + p.tensor * padded(m.dims.tensor) + at;
+    case PART_THETA: return m.theta + m.tensors[p.tensor].tile_at * GPU_TILE + at;
+    case PART_ATTENDED: return m.move + m.tensors[p.tensor].tile_at * GPU_TILE + at;
+    default: return NULL;
     }
-    const state_place p = state_part_place(m.dims, part, t.count, at);
-    const uint64_t row = (t.tile_at + p.parameter / GPU_TILE) * (unsigned)dims_state(m.dims) + (unsigned)p.component;
-    return m.state + row * GPU_TILE + p.parameter % GPU_TILE;
 }
 
+/* The tile of a parameter's private state. */
+__device__ static inline float *tile_of(const gpu_model &m, uint64_t tensor, uint64_t parameter) {
+    return m.state + (m.tensors[tensor].tile_at + parameter / GPU_TILE) * gpu_tile_floats(m.dims, m.mixed);
+}
+
+/* for each element i of a piece that is this thread's */
+#define PIECE_FOR(i, piece) \
+    for (uint64_t i = (uint64_t)blockIdx.x * GPU_BLOCK + threadIdx.x; i < (piece).count; i += (uint64_t)gridDim.x * GPU_BLOCK)
+
 __global__ void lopt_pack(const __grid_constant__ gpu_model m, state_piece piece, float *to) {
-    const uint64_t threads = (uint64_t)gridDim.x * GPU_BLOCK;
-    for (uint64_t i = (uint64_t)blockIdx.x * GPU_BLOCK + threadIdx.x; i < piece.count; i += threads)
-        to[i] = *part_element(m, piece.part, piece.tensor, piece.first + i);
+    PIECE_FOR(i, piece) {
+        const float *element = part_element(m, piece, piece.first + i);
+        const state_place p = state_part_place(m.dims, piece.part, m.tensors[piece.tensor].count, piece.first + i);
+        to[i] = element ? *element
+                        : state_read(m, tile_of(m, piece.tensor, p.parameter), (unsigned)(p.parameter % GPU_TILE), p.component);
+    }
 }
 
 __global__ void lopt_unpack(const __grid_constant__ gpu_model m, state_piece piece, const float *from) {
-    const uint64_t threads = (uint64_t)gridDim.x * GPU_BLOCK;
-    for (uint64_t i = (uint64_t)blockIdx.x * GPU_BLOCK + threadIdx.x; i < piece.count; i += threads)
-        *part_element(m, piece.part, piece.tensor, piece.first + i) = from[i];
+    PIECE_FOR(i, piece) {
+        float *element = part_element(m, piece, piece.first + i);
+        const state_place p = state_part_place(m.dims, piece.part, m.tensors[piece.tensor].count, piece.first + i);
+        if (element) *element = from[i];
+        else state_write(m, tile_of(m, piece.tensor, p.parameter), (unsigned)(p.parameter % GPU_TILE), p.component, from[i]);
+    }
 }
 
 /* ---- The host's side ----------------------------------------------------------------------------------------------------------- */

@@ -213,10 +213,4 @@ TEST_F(CudaRefusal, StreamsOfAnotherDeviceAndLaunchesThatFail) {
     expect_usable();
 }
 
-TEST_F(CudaRefusal, MixedStateIsNotThereYet) {
-    lopt_optimizer_options o = LOPT_OPTIMIZER_OPTIONS_INIT;
-    o.state_dtype = "mixed";
-    expect(gpu.create(o), LOPT_ERR_UNSUPPORTED, "mixed");
-}
-
 } // namespace
