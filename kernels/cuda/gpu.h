@@ -24,6 +24,15 @@ typedef struct gpu_runtime {
     /* Kernels are enqueued between these two, by the calling thread. end: fails where a launch has. */
     lopt_status (*begin)(int device, void *stream, gpu_launch *out);
     lopt_status (*end)(gpu_launch *l);
+    /* What benchmarks and tests need besides. A graph replays what was enqueued on the stream between the two. */
+    lopt_status (*stream_create)(int device, void **out); /* one that waits for no other */
+    void (*stream_destroy)(int device, void *stream);
+    lopt_status (*capture_begin)(int device, void *stream);
+    lopt_status (*capture_end)(int device, void *stream, void **graph);
+    lopt_status (*graph_launch)(int device, void *graph, void *stream);
+    void (*graph_destroy)(int device, void *graph);
+    lopt_status (*copy)(int device, void *to, const void *from, size_t bytes, void *stream); /* within the device's memory; enqueued */
+    lopt_status (*name)(int device, char *out, size_t size);
 } gpu_runtime;
 
 /* NULL: this build has none. */

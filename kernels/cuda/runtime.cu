@@ -1,4 +1,6 @@
 /* gpu_runtime on CUDA's runtime library. No call leaves another device current than it found. */
+#include <stdio.h>
+
 #include "kernels/cuda/table.cuh"
 
 extern "C" {
@@ -145,9 +147,71 @@ static lopt_status cuda_end(gpu_launch *l) {
     return error == cudaSuccess ? LOPT_OK : failed(error, "turning back to the caller's device");
 }
 
+/* ---- For benchmarks and tests -------------------------------------------------------------------------------------------------- */
+
+static lopt_status cuda_stream_create(int device, void **out) {
+    current_device current(device);
+    cudaStream_t stream = nullptr;
+    const cudaError_t error =
+        current.error == cudaSuccess ? cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking) : current.error;
+    if (error != cudaSuccess) return failed(error, "making a stream");
+    *out = stream;
+    return LOPT_OK;
+}
+
+static void cuda_stream_destroy(int device, void *stream) {
+    current_device current(device);
+    if (cudaStreamDestroy((cudaStream_t)stream) != cudaSuccess) (void)cudaGetLastError();
+}
+
+static lopt_status cuda_capture_begin(int device, void *stream) {
+    current_device current(device);
+    const cudaError_t error = cudaStreamBeginCapture((cudaStream_t)stream, cudaStreamCaptureModeThreadLocal);
+    return error == cudaSuccess ? LOPT_OK : failed(error, "beginning to capture a stream");
+}
+
+static lopt_status cuda_capture_end(int device, void *stream, void **out) {
+    current_device current(device);
+    cudaGraph_t graph = nullptr;
+    cudaGraphExec_t runnable = nullptr;
+    cudaError_t error = cudaStreamEndCapture((cudaStream_t)stream, &graph);
+    if (error == cudaSuccess) error = cudaGraphInstantiate(&runnable, graph, 0);
+    if (graph && cudaGraphDestroy(graph) != cudaSuccess) (void)cudaGetLastError();
+    if (error != cudaSuccess) return failed(error, "making a graph of what a stream was given");
+    *out = runnable;
+    return LOPT_OK;
+}
+
+static lopt_status cuda_graph_launch(int device, void *graph, void *stream) {
+    current_device current(device);
+    const cudaError_t error = cudaGraphLaunch((cudaGraphExec_t)graph, (cudaStream_t)stream);
+    return error == cudaSuccess ? LOPT_OK : failed(error, "launching a graph");
+}
+
+static void cuda_graph_destroy(int device, void *graph) {
+    current_device current(device);
+    if (cudaGraphExecDestroy((cudaGraphExec_t)graph) != cudaSuccess) (void)cudaGetLastError();
+}
+
+static lopt_status cuda_copy(int device, void *to, const void *from, size_t bytes, void *stream) {
+    current_device current(device);
+    const cudaError_t error = cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, (cudaStream_t)stream);
+    return error == cudaSuccess ? LOPT_OK : failed(error, "copying within the device");
+}
+
+static lopt_status cuda_name(int device, char *out, size_t size) {
+    cudaDeviceProp properties;
+    const cudaError_t error = cudaGetDeviceProperties(&properties, device);
+    if (error != cudaSuccess) return failed(error, "asking a GPU what it is");
+    snprintf(out, size, "%s", properties.name);
+    return LOPT_OK;
+}
+
 extern "C" const gpu_runtime *gpu_runtime_cuda(void) {
-    static const gpu_runtime runtime = {&gpu_kernel_table,  cuda_open,         cuda_allocate,  cuda_release,
-                                        cuda_check_pointer, cuda_check_stream, cuda_capturing, cuda_upload,
-                                        cuda_download,      cuda_wait,         cuda_begin,     cuda_end};
+    static const gpu_runtime runtime = {&gpu_kernel_table,  cuda_open,           cuda_allocate,      cuda_release,
+                                        cuda_check_pointer, cuda_check_stream,   cuda_capturing,     cuda_upload,
+                                        cuda_download,      cuda_wait,           cuda_begin,         cuda_end,
+                                        cuda_stream_create, cuda_stream_destroy, cuda_capture_begin, cuda_capture_end,
+                                        cuda_graph_launch,  cuda_graph_destroy,  cuda_copy,          cuda_name};
     return &runtime;
 }

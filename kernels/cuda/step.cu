@@ -13,6 +13,8 @@ typedef struct pointer_batch {
     uint32_t n;
     gpu_buffers buffers[GPU_POINTERS];
 } pointer_batch;
+static_assert(sizeof(gpu_model) + sizeof(pointer_batch) <= 4096, "arguments of a kernel are at most 4 KB");
+static_assert(sizeof(gpu_model) + sizeof(gpu_cell) <= 4096, "likewise those of phase 1");
 
 __global__ void lopt_enter(const __grid_constant__ gpu_model m, const __grid_constant__ pointer_batch p) {
     for (unsigned i = threadIdx.x; i < p.n; i += GPU_BLOCK) m.buffers[p.first + i] = p.buffers[i];

@@ -99,11 +99,57 @@ lopt_status end(gpu_launch *l) {
     return l->error == 0 ? LOPT_OK : lopt_fail(LOPT_ERR_DEVICE, "launching a kernel: error %d", l->error);
 }
 
+lopt_status make_stream(int device, void **out) {
+    *out = stream_create(device);
+    return LOPT_OK;
+}
+void destroy_stream(int, void *stream) { stream_destroy(stream_of(stream)); }
+lopt_status capture_begin(int, void *stream) {
+    stream_of(stream)->captured_into = new Graph;
+    return LOPT_OK;
+}
+lopt_status capture_end(int, void *stream, void **graph) {
+    *graph = stream_of(stream)->captured_into;
+    stream_of(stream)->captured_into = nullptr;
+    return LOPT_OK;
+}
+lopt_status graph_launch(int, void *graph, void *stream) {
+    enqueue(stream, [graph] { static_cast<Graph *>(graph)->replay(); });
+    return LOPT_OK;
+}
+void graph_destroy(int, void *graph) { delete static_cast<Graph *>(graph); }
+lopt_status copy_within(int, void *to, const void *from, size_t bytes, void *stream) {
+    enqueue(stream, [=] { std::memcpy(to, from, bytes); });
+    return LOPT_OK;
+}
+lopt_status name(int, char *out, size_t size) {
+    std::snprintf(out, size, "emulation");
+    return LOPT_OK;
+}
+
 } // namespace
 
 const gpu_runtime *runtime() {
-    static const gpu_runtime r = {&gpu_kernel_table, open, allocate, release, check_pointer, check_stream,
-                                  capturing,         copy, copy,     wait,    begin,         end};
+    static const gpu_runtime r = {&gpu_kernel_table,
+                                  open,
+                                  allocate,
+                                  release,
+                                  check_pointer,
+                                  check_stream,
+                                  capturing,
+                                  copy,
+                                  copy,
+                                  wait,
+                                  begin,
+                                  end,
+                                  make_stream,
+                                  destroy_stream,
+                                  capture_begin,
+                                  capture_end,
+                                  graph_launch,
+                                  graph_destroy,
+                                  copy_within,
+                                  name};
     return &r;
 }
 
