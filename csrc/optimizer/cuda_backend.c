@@ -126,6 +126,7 @@ static lopt_status step(lopt_optimizer *o, float *const *params, const float *co
     k->enter(&l, &m, (void *const *)params, (const void *const *)grads);
     k->prepare(&l, &m);
     (m.mixed ? k->advance_mixed : k->advance)(&l, &m, &opt->cell);
+    k->gather(&l, &m);
     k->finish(&l, &m);
     k->apply(&l, &m);
     return end(opt, "lopt_optimizer_step", &l);

@@ -32,6 +32,7 @@ static void divide(cuda_optimizer *opt, divider *d, size_t flat, size_t storage,
     gpu_model *m = &opt->model;
     m->tensors = take(d, n, sizeof *m->tensors);
     m->chunks = take(d, m->num_chunks, sizeof *m->chunks);
+    m->spans = take(d, m->num_spans, sizeof *m->spans);
     w->view = take(d, 1, sizeof *w->view);
     w->flat = take(d, flat, sizeof(float));
     w->storage = take(d, storage, sizeof(float));
@@ -44,6 +45,7 @@ static void divide(cuda_optimizer *opt, divider *d, size_t flat, size_t storage,
     m->move = take(d, tiles * GPU_TILE, sizeof(float));
     m->attend = dims.attention && m->param_type != NUMBER_FP32 ? take(d, tiles * GPU_TILE, sizeof(float)) : NULL;
     m->sums = take(d, m->num_chunks * (size_t)gpu_sums(dims), sizeof(float));
+    m->span_sums = take(d, m->num_spans * (size_t)gpu_sums(dims), sizeof *m->span_sums);
     m->log_lr = take(d, n, sizeof *m->log_lr);
     m->u = take(d, n * padded(dims.tensor), sizeof(float));
     m->v = take(d, padded(dims.global), sizeof(float));
@@ -55,16 +57,35 @@ static void divide(cuda_optimizer *opt, divider *d, size_t flat, size_t storage,
 
 /* ---- Tables --------------------------------------------------------------------------------------------------------------- */
 
-/* Where the tensors begin; returns the tiles of all. */
-static uint64_t tensor_table(const lopt_optimizer *o, gpu_tensor *tensors, uint64_t *num_chunks) {
-    uint64_t tiles = 0, chunks = 0;
+/* Where the tensors begin, and how many chunks and spans there are; returns the tiles of all. */
+static uint64_t tensor_table(const lopt_optimizer *o, gpu_tensor *tensors, gpu_model *m) {
+    uint64_t tiles = 0, chunks = 0, spans = 0, most = 0;
     for (size_t i = 0; i < o->num_tensors; i++) {
-        tensors[i] = (gpu_tensor){o->counts[i], tiles, chunks, chunks + (o->counts[i] + GPU_CHUNK - 1) / GPU_CHUNK};
+        const uint64_t n = (o->counts[i] + GPU_CHUNK - 1) / GPU_CHUNK, n_spans = (n + GPU_SPAN - 1) / GPU_SPAN;
+        tensors[i] = (gpu_tensor){o->counts[i], tiles, chunks, chunks + n, spans, spans + n_spans};
         tiles += gpu_tiles(o->counts[i]);
-        chunks = tensors[i].chunk_end;
+        chunks += n;
+        spans += n_spans;
+        most = n > most ? n : most;
     }
-    *num_chunks = chunks;
+    m->num_chunks = chunks;
+    m->num_spans = most > GPU_SPAN ? spans : 0;
     return tiles;
+}
+
+static lopt_status upload_spans(const cuda_optimizer *opt, const gpu_tensor *tensors, void *stream) {
+    void *memory = NULL;
+    LOPT_TRY(memory_alloc(opt->model.num_spans, sizeof(gpu_span), "an optimizer's spans", &memory));
+    gpu_span *spans = memory;
+    for (size_t i = 0; i < opt->common.num_tensors; i++)
+        for (uint64_t k = tensors[i].span_at; k < tensors[i].span_end; k++) {
+            const uint64_t at = tensors[i].chunk_at + (k - tensors[i].span_at) * GPU_SPAN;
+            spans[k] = (gpu_span){at, tensors[i].chunk_end - at < GPU_SPAN ? tensors[i].chunk_end : at + GPU_SPAN};
+        }
+    const lopt_status status =
+        opt->gpu->upload(opt->common.device, (void *)opt->model.spans, spans, opt->model.num_spans * sizeof *spans, stream);
+    free(spans);
+    return status;
 }
 
 static lopt_status upload_chunks(const cuda_optimizer *opt, const gpu_tensor *tensors, void *stream) {
@@ -132,7 +153,7 @@ static lopt_status plan(cuda_optimizer *opt, const prepared_weights *w, gpu_tens
     m->grad_type = o->grad_type;
     m->zero_nonfinite = o->zero_nonfinite;
     m->num_tensors = o->num_tensors;
-    const uint64_t tiles = tensor_table(o, tensors, &m->num_chunks);
+    const uint64_t tiles = tensor_table(o, tensors, m);
     divide(opt, &count, w->layout.count, prepared_storage(w), tiles, &place);
     LOPT_TRY(opt->gpu->allocate(o->device, count.used, stream, &opt->memory));
     opt->common.bytes += count.used;
@@ -141,6 +162,7 @@ static lopt_status plan(cuda_optimizer *opt, const prepared_weights *w, gpu_tens
     if (dims_default_cell(m->dims)) opt->cell = gpu_cell_of(&w->cell, m->dims.attention);
     LOPT_TRY(opt->gpu->upload(o->device, (void *)m->tensors, tensors, o->num_tensors * sizeof *tensors, stream));
     LOPT_TRY(upload_chunks(opt, tensors, stream));
+    if (m->num_spans) LOPT_TRY(upload_spans(opt, tensors, stream));
     return upload_weights(opt, w, &place, stream);
 }
 

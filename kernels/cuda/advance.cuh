@@ -177,19 +177,19 @@ __device__ static inline cell_weights cell_of(const gpu_cell &c) {
 
 /* The kernels of one kind of state, and their choice by the optimizer's shape. */
 #define ADVANCE_KERNELS(suffix, state)                                                                                   \
-    __global__ __launch_bounds__(GPU_BLOCK, 1) void lopt_advance_attending##suffix(const __grid_constant__ gpu_model m,  \
+    __global__ __launch_bounds__(GPU_BLOCK, 2) void lopt_advance_attending##suffix(const __grid_constant__ gpu_model m,  \
                                                                                    const __grid_constant__ gpu_cell c) { \
         advance_chunks<attending_shape, state>(m, cell_of(c));                                                           \
     }                                                                                                                    \
-    __global__ __launch_bounds__(GPU_BLOCK, 1) void lopt_advance_plain##suffix(const __grid_constant__ gpu_model m,      \
+    __global__ __launch_bounds__(GPU_BLOCK, 2) void lopt_advance_plain##suffix(const __grid_constant__ gpu_model m,      \
                                                                                const __grid_constant__ gpu_cell c) {     \
         advance_chunks<plain_shape, state>(m, cell_of(c));                                                               \
     }                                                                                                                    \
-    __global__ __launch_bounds__(GPU_BLOCK, 1) void lopt_advance_any##suffix(const __grid_constant__ gpu_model m) {      \
+    __global__ __launch_bounds__(GPU_BLOCK, 2) void lopt_advance_any##suffix(const __grid_constant__ gpu_model m) {      \
         advance_chunks<any_shape, state>(m, m.weights->cell);                                                            \
     }                                                                                                                    \
     void GPU_SYMBOL(gpu_advance##suffix)(gpu_launch * l, const gpu_model *m, const gpu_cell *cell) {                     \
-        const unsigned grid = gpu_grid(l, m->num_chunks, 1);                                                             \
+        const unsigned grid = gpu_grid(l, m->num_chunks, 2);                                                             \
         if (!dims_default_cell(m->dims)) CUDA_LAUNCH(l, lopt_advance_any##suffix, grid, *m);                             \
         else if (m->dims.attention) CUDA_LAUNCH(l, lopt_advance_attending##suffix, grid, *m, *cell);                     \
         else CUDA_LAUNCH(l, lopt_advance_plain##suffix, grid, *m, *cell);                                                \

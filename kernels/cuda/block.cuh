@@ -7,7 +7,7 @@
 #include "kernels/cuda/model.h"
 
 enum {
-    GPU_ROWS = 8,                   /* threads that sum a column */
+    GPU_ROWS = 4,                   /* threads that sum a column */
     GPU_ROW = GPU_BLOCK / GPU_ROWS, /* columns at a time */
     GPU_COLUMNS_MAX = TENSOR_SIZE_MAX
 };
@@ -17,7 +17,7 @@ static inline unsigned gpu_grid(const gpu_launch *l, uint64_t n, unsigned reside
     const uint64_t blocks = (uint64_t)l->multiprocessors * resident;
     return n < blocks ? (unsigned)n : (unsigned)blocks;
 }
-enum { GPU_RESIDENT = 8 }; /* of kernels with few registers */
+enum { GPU_RESIDENT = 2048 / GPU_BLOCK }; /* of kernels with few registers */
 
 /* Work items i < n of this block. */
 #define GRID_FOR(i, n) for (uint64_t i = blockIdx.x; i < (uint64_t)(n); i += gridDim.x)
@@ -75,6 +75,14 @@ __device__ static inline void sum_columns(const number *matrix, uint64_t stride,
         total[j] = sum;
     }
     __syncthreads();
+}
+
+/* Columns [first, first + count) of the sums over a tensor's parameters. */
+__device__ static inline void tensor_sums(const gpu_model &m, const gpu_tensor &t, int first, int count,
+                                          double (*rows)[GPU_COLUMNS_MAX], double *total) {
+    const uint64_t stride = (uint64_t)gpu_sums(m.dims);
+    if (m.num_spans) sum_columns(m.span_sums + first, stride, t.span_at, t.span_end, count, NULL, rows, total);
+    else sum_columns(m.sums + first, stride, t.chunk_at, t.chunk_end, count, NULL, rows, total);
 }
 
 /* The same decision in every kernel of a step: nothing of the model changes in a step that is skipped. */

@@ -31,7 +31,8 @@ typedef struct gpu_runtime {
     lopt_status (*capture_end)(int device, void *stream, void **graph);
     lopt_status (*graph_launch)(int device, void *graph, void *stream);
     void (*graph_destroy)(int device, void *graph);
-    lopt_status (*copy)(int device, void *to, const void *from, size_t bytes, void *stream); /* within the device's memory; enqueued */
+    lopt_status (*copy)(int device, void *to, const void *from, size_t bytes,
+                        void *stream); /* within the device's memory; enqueued */
     lopt_status (*name)(int device, char *out, size_t size);
 } gpu_runtime;
 

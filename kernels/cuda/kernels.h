@@ -1,5 +1,5 @@
 /* The GPU kernels as host code calls them: functions that enqueue on a stream and return at once; what went wrong stands in the launch.
- * A table of them exists for CUDA, and in the tests for the CPU. All of a step in order: enter, prepare, advance, finish, apply. */
+ * A table of them exists for CUDA, and in the tests for the CPU. All of a step in order: enter, prepare, advance, gather, finish, apply. */
 #ifndef LOPT_KERNELS_CUDA_KERNELS_H
 #define LOPT_KERNELS_CUDA_KERNELS_H
 
@@ -23,6 +23,8 @@ typedef struct gpu_kernels {
     /* Phase 1. cell: the weights, where dims_default_cell(m->dims). */
     void (*advance)(gpu_launch *l, const gpu_model *m, const gpu_cell *cell);
     void (*advance_mixed)(gpu_launch *l, const gpu_model *m, const gpu_cell *cell); /* for m->mixed */
+    /* Sums of spans of chunks, where the model has spans. */
+    void (*gather)(gpu_launch *l, const gpu_model *m);
     /* Tensors: RMS and RNN. */
     void (*finish)(gpu_launch *l, const gpu_model *m);
     /* Phase 2, and the global RNN. */

@@ -21,10 +21,12 @@ enum {
     GPU_WARP = 32,
     GPU_TILE = 2 * GPU_WARP,
     GPU_CHUNK = 4096,
-    GPU_BLOCK = 256, /* threads */
+    GPU_SPAN = 64, /* chunks of a tensor that are summed by one block, where a tensor has more */
+    GPU_BLOCK =
+        128, /* threads; two of them are on a multiprocessor in phase 1, so that one goes on where the other waits for its last warp */
     GPU_WARPS = GPU_BLOCK / GPU_WARP,
     GPU_SUMS_MAX = PARAM_SIZE_MAX + FEATURES_MAX + 3,
-    GPU_POINTERS = 240 /* tensors whose pointers one launch carries: arguments of a kernel are at most 4 KB */
+    GPU_POINTERS = 224 /* tensors whose pointers one launch carries: arguments of a kernel are at most 4 KB */
 };
 
 /* Sums of a chunk: h' [P], x [X], d^2, e^2, alpha'. */
@@ -34,12 +36,17 @@ typedef struct gpu_tensor {
     uint64_t count;   /* parameters */
     uint64_t tile_at; /* its first tile */
     uint64_t chunk_at, chunk_end;
+    uint64_t span_at, span_end; /* where the model has spans */
 } gpu_tensor;
 
 typedef struct gpu_chunk {
     uint64_t first; /* of its parameters in the tensor */
     uint32_t tensor, n;
 } gpu_chunk;
+
+typedef struct gpu_span {
+    uint64_t chunk_at, chunk_end; /* of one tensor */
+} gpu_span;
 
 /* The caller's memory in the call at hand. grads NULL: the tensor rests. */
 typedef struct gpu_buffers {
@@ -70,17 +77,20 @@ typedef struct gpu_model {
     int mixed; /* state_dtype */
     number_type param_type, grad_type;
     uint64_t num_tensors, num_chunks;
+    uint64_t num_spans;         /* 0: no tensor has more than GPU_SPAN chunks, and they are summed at once */
     const gpu_tensor *tensors;  /* [num_tensors] */
     const gpu_chunk *chunks;    /* [num_chunks] */
+    const gpu_span *spans;      /* [num_spans] */
     const gpu_weights *weights; /* [1] */
     gpu_buffers *buffers;       /* [num_tensors] */
     gpu_control *control;       /* [1] */
     unsigned char *started;     /* [num_tensors] 1: has taken part in a step */
-    float *state;               /* [tiles][C][32] */
-    float *theta;               /* [tiles][32] true parameters */
-    float *move;        /* [tiles][32] updates that wait for phase 2; between steps, while swapped, the attended parameters */
+    float *state;               /* [tiles][gpu_tile_floats] */
+    float *theta;               /* [tiles][64] true parameters */
+    float *move;        /* [tiles][64] updates that wait for phase 2; between steps, while swapped, the attended parameters */
     float *attend;      /* likewise; NULL: no attention, or the caller's fp32 parameters are the waiting room */
     float *sums;        /* [num_chunks][gpu_sums] */
+    double *span_sums;  /* [num_spans][gpu_sums] */
     double *log_lr;     /* [num_tensors] sum of alpha as it is now */
     float *u, *v;       /* [num_tensors][padded T], [padded G] */
     float *bias_param;  /* [num_tensors][padded 3P] */
@@ -97,11 +107,11 @@ CELL_FN uint64_t gpu_tile_floats(lopt_dims d, int mixed) {
 }
 CELL_FN uint64_t gpu_tiles(uint64_t parameters) { return (parameters + GPU_TILE - 1) / GPU_TILE; }
 
-/* The default cell's weights as an argument of the kernel, where multiply-adds take them as operands at no cost of their own. */
+/* The default cell's weights as an argument of the kernel: that is constant memory, from which they come two at a time into uniform registers.
+ * weights: gate, candidate, update, attention, scale_decay, input_decay, rate; then update's and attention's a. */
 enum { GPU_CELL_FLOATS = (12 + 10) * 30 + 5 * 10 + 2 * 4 };
 typedef struct gpu_cell {
-    float
-        weights[GPU_CELL_FLOATS]; /* gate, candidate, update, attention, scale_decay, input_decay, rate; update's, attention's a */
+    float weights[GPU_CELL_FLOATS];
     float scale_decay_bias, input_decay_bias, rate_bias, momentum, step_offset;
 } gpu_cell;
 

@@ -80,6 +80,16 @@ __global__ __launch_bounds__(GPU_BLOCK) void lopt_prepare(const __grid_constant_
 
 /* ---- Between the phases -------------------------------------------------------------------------------------------------------- */
 
+/* Sums of spans of chunks, so that a tensor of billions is not left to one block. */
+__global__ __launch_bounds__(GPU_BLOCK) void lopt_gather(const __grid_constant__ gpu_model m) {
+    __shared__ double rows[GPU_ROWS][GPU_COLUMNS_MAX];
+    const int count = gpu_sums(m.dims);
+    GRID_FOR(i, m.num_spans) {
+        const gpu_span s = m.spans[i];
+        sum_columns(m.sums, (unsigned)count, s.chunk_at, s.chunk_end, count, NULL, rows, m.span_sums + i * (unsigned)count);
+    }
+}
+
 /* Rules 10 and 13 for each tensor that takes part. */
 __global__ __launch_bounds__(GPU_BLOCK) void lopt_finish(const __grid_constant__ gpu_model m) {
     __shared__ double rows[GPU_ROWS][GPU_COLUMNS_MAX], total[GPU_COLUMNS_MAX];
@@ -91,7 +101,7 @@ __global__ __launch_bounds__(GPU_BLOCK) void lopt_finish(const __grid_constant__
     GRID_FOR(i, m.num_tensors) {
         const gpu_tensor t = m.tensors[i];
         if (m.buffers[i].grads == NULL) continue;
-        sum_columns(m.sums, (unsigned)(F + 3), t.chunk_at, t.chunk_end, F + 3, NULL, rows, total);
+        tensor_sums(m, t, 0, F + 3, rows, total);
         for (int j = (int)threadIdx.x; j < F; j += GPU_BLOCK) mean[j] = (float)(total[j] / (double)t.count);
         if (threadIdx.x < 2) m.inverse_rms[2 * i + threadIdx.x] = readout_inverse_rms(total[F + (int)threadIdx.x], (double)t.count);
         if (threadIdx.x == 2) m.log_lr[i] = total[F + 2];
@@ -169,6 +179,10 @@ void GPU_SYMBOL(gpu_enter)(gpu_launch *l, const gpu_model *m, void *const *param
 void GPU_SYMBOL(gpu_prepare)(gpu_launch *l, const gpu_model *m) {
     const int look = m->found_inf == NULL && !m->zero_nonfinite;
     CUDA_LAUNCH(l, lopt_prepare, gpu_grid(l, 1 + m->num_tensors + (look ? m->num_chunks : 0), GPU_RESIDENT), *m, look);
+}
+
+void GPU_SYMBOL(gpu_gather)(gpu_launch *l, const gpu_model *m) {
+    if (m->num_spans) CUDA_LAUNCH(l, lopt_gather, gpu_grid(l, m->num_spans, GPU_RESIDENT / 2), *m);
 }
 
 void GPU_SYMBOL(gpu_finish)(gpu_launch *l, const gpu_model *m) {

@@ -1,7 +1,7 @@
 /* All that moves an optimizer's numbers outside a step: its start, the caller's parameters in and out, parts of the state as the state
  * file has them. */
 #include "kernels/cuda/block.cuh"
-#include "kernels/cuda/kernels.h"
+#include "kernels/cuda/table.cuh"
 
 /* ---- Start --------------------------------------------------------------------------------------------------------------------- */
 
@@ -56,10 +56,8 @@ __global__ void lopt_sum_rates(const __grid_constant__ gpu_model m) {
 /* Then per tensor, with those of `finish`. */
 __global__ void lopt_sum_tensor_rates(const __grid_constant__ gpu_model m) {
     __shared__ double rows[GPU_ROWS][GPU_COLUMNS_MAX], total[GPU_COLUMNS_MAX];
-    const int stride = gpu_sums(m.dims);
     GRID_FOR(i, m.num_tensors) {
-        const gpu_tensor t = m.tensors[i];
-        sum_columns(m.sums + stride - 1, (unsigned)stride, t.chunk_at, t.chunk_end, 1, NULL, rows, total);
+        tensor_sums(m, m.tensors[i], gpu_sums(m.dims) - 1, 1, rows, total);
         if (threadIdx.x == 0) m.log_lr[i] = total[0];
         __syncthreads();
     }
@@ -133,6 +131,7 @@ void GPU_SYMBOL(gpu_start)(gpu_launch *l, const gpu_model *m, const start_rates 
 
 void GPU_SYMBOL(gpu_sum_rates)(gpu_launch *l, const gpu_model *m) {
     CUDA_LAUNCH(l, lopt_sum_rates, gpu_grid(l, m->num_chunks, GPU_RESIDENT), *m);
+    GPU_SYMBOL(gpu_gather)(l, m);
     CUDA_LAUNCH(l, lopt_sum_tensor_rates, gpu_grid(l, m->num_tensors, GPU_RESIDENT), *m);
 }
 
