@@ -1,5 +1,5 @@
 # liblopt, shared and static, from the floors base, kernels, tasks and csrc (README, "Architecture").
-file(GLOB LOPT_PLAIN_SOURCES CONFIGURE_DEPENDS base/*.c kernels/*.c kernels/cpu/*.c tasks/*.c tasks/data/*.c tasks/engine/*.c
+file(GLOB LOPT_PLAIN_SOURCES CONFIGURE_DEPENDS base/*.c kernels/*.c kernels/cpu/*.c kernels/cuda/*.c tasks/*.c tasks/data/*.c tasks/engine/*.c
      csrc/io/*.c csrc/weights/*.c csrc/optimizer/*.c csrc/train/*.c csrc/eval/*.c csrc/bench/*.c)
 # Compiled once per instruction set: the kernels and the task families.
 file(GLOB LOPT_ISA_SOURCES CONFIGURE_DEPENDS kernels/cpu/isa_*.c tasks/families/*.c)
@@ -10,6 +10,9 @@ lopt_isa_objects(isa_objects ${LOPT_ISA_SOURCES})
 add_library(lopt_objects OBJECT ${LOPT_PLAIN_SOURCES} ${LOPT_COMM_SOURCES} ${LOPT_DATA_SOURCES})
 lopt_link_comm(lopt_objects)
 target_link_libraries(lopt_objects PRIVATE lopt_flags PkgConfig::JANSSON PkgConfig::XXHASH PkgConfig::ZLIB)
+if(LOPT_HAVE_CUDA)
+  target_compile_definitions(lopt_objects PRIVATE LOPT_HAVE_CUDA)
+endif()
 if("avx512" IN_LIST LOPT_ISAS)
   target_compile_definitions(lopt_objects PRIVATE LOPT_X86_ISAS)
 endif()
@@ -19,11 +22,11 @@ endif()
 
 foreach(kind SHARED STATIC)
   string(TOLOWER lopt_${kind} target)
-  add_library(${target} ${kind} $<TARGET_OBJECTS:lopt_objects> ${isa_objects})
+  add_library(${target} ${kind} $<TARGET_OBJECTS:lopt_objects> ${isa_objects} ${LOPT_CUDA_OBJECTS})
   set_target_properties(${target} PROPERTIES OUTPUT_NAME lopt LINKER_LANGUAGE C)
   target_include_directories(${target} PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>
                                               $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
-  target_link_libraries(${target} PRIVATE PkgConfig::JANSSON PkgConfig::XXHASH PkgConfig::ZLIB m)
+  target_link_libraries(${target} PRIVATE PkgConfig::JANSSON PkgConfig::XXHASH PkgConfig::ZLIB m ${LOPT_CUDA_LIBRARIES})
   lopt_link_comm(${target})
   if(OpenMP_C_FOUND)
     target_link_libraries(${target} PRIVATE OpenMP::OpenMP_C)

@@ -55,6 +55,12 @@ check "build" scripts/build.sh build -DLOPT_TESTS=ON
 for binary in build/tests/test_*; do
     run_binary "release" "$binary"
 done
+# Of GPUs only what needs none (the kernels run on the CPU in test_cuda; on a GPU with scripts/gpu-check.sh): what nvcc makes of them.
+if command -v nvcc >/dev/null 2>&1 || [ -x /usr/local/cuda/bin/nvcc ]; then
+    check "GPU code within its budget" python3 scripts/gpu-budget.py
+else
+    echo "skipped GPU code within its budget: no nvcc here"
+fi
 for isa in avx2 baseline; do
     for folder in optimizer train tasks oracle; do
         run_binary "$isa" "build/tests/test_$folder" LOPT_ISA=$isa

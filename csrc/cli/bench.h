@@ -5,6 +5,15 @@
 #include <jansson.h>
 
 int bench_step(int argc, char **argv);
+/* bench_step for device "cuda" */
+typedef struct bench_gpu_job {
+    int device;
+    int attention; /* 1 on, 0 off, -1 both */
+    size_t largest; /* models of more parameters are left out; 0: none */
+    double seconds;
+    const char *json;
+} bench_gpu_job;
+int bench_step_gpu(const bench_gpu_job *job);
 int bench_unroll(int argc, char **argv);
 int bench_estimators(int argc, char **argv);
 int bench_comm(int argc, char **argv);

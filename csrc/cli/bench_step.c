@@ -20,8 +20,8 @@ enum { KEY_DEVICE = 'd', KEY_PARAMS = 'p', KEY_TENSORS = 't', KEY_THREADS = 'j',
 enum { LIST_MAX = 16 };
 
 static const struct argp_option options[] = {
-    {"device", KEY_DEVICE, "NAME", 0, "cpu (default)", 0},
-    {"params", KEY_PARAMS, "N,...", 0, "Sizes of the model (default 1M,5M,25M)", 0},
+    {"device", KEY_DEVICE, "NAME", 0, "cpu (default), cuda, cuda:1", 0},
+    {"params", KEY_PARAMS, "N,...", 0, "Sizes of the model (default 1M,5M,25M); on a GPU the largest that is measured (default 1B)", 0},
     {"tensors", KEY_TENSORS, "N", 0, "Tensors that the parameters are split into (default 1)", 0},
     {"threads", KEY_THREADS, "N,...", 0, "Numbers of threads (default: 1 and all)", 0},
     {"attention", KEY_ATTENTION, "on|off|both", 0, "With or without attention (default both)", 0},
@@ -37,11 +37,13 @@ static const cli_syntax syntax = {"lopt bench step", options, NULL,
                                   "instruction sets.\n\n"
                                   "Examples:\n"
                                   "  lopt bench step\n"
+                                  "  lopt bench step --device cuda\n"
                                   "  lopt bench step --params 25M --threads 1,2,4 --attention on --json step.json\n"};
 
 typedef struct step_job {
     uint64_t params[LIST_MAX], threads[LIST_MAX], tensors;
     size_t num_params, num_threads;
+    int params_given;
     int attention[2], num_attention;
     double seconds;
     const char *json, *device;
@@ -59,7 +61,7 @@ static int take(void *self, int key, const char *value) {
     step_job *job = self;
     switch (key) {
     case KEY_DEVICE: job->device = value; return 0;
-    case KEY_PARAMS: return cli_whole_numbers("--params", value, 1, 100000000000, job->params, LIST_MAX, &job->num_params);
+    case KEY_PARAMS: job->params_given = 1; return cli_whole_numbers("--params", value, 1, 100000000000, job->params, LIST_MAX, &job->num_params);
     case KEY_THREADS: return cli_whole_numbers("--threads", value, 1, 4096, job->threads, LIST_MAX, &job->num_threads);
     case KEY_TENSORS: return cli_whole_number("--tensors", value, 1, 1000000, &job->tensors);
     case KEY_SECONDS: return cli_positive_number("--seconds", value, 3600, &job->seconds);
@@ -169,9 +171,28 @@ static int run(step_job *job) {
     return cli_finish_output(failed ? CLI_FAILED : written);
 }
 
+/* "cuda", "cuda:1": the GPU's number; -1: another device. */
+static int gpu_number(const char *device) {
+    char *end = NULL;
+    if (device == NULL || strncmp(device, "cuda", 4) != 0) return -1;
+    if (device[4] == 0) return 0;
+    const long n = device[4] == ':' ? strtol(device + 5, &end, 10) : -1;
+    return end && *end == 0 && n >= 0 && n < 1024 ? (int)n : -1;
+}
+
+static int run_on(step_job *job) {
+    const int gpu = gpu_number(job->device);
+    if (gpu < 0 && job->device && strcmp(job->device, "cpu") != 0)
+        return cli_error(CLI_USAGE, "--device %s: it must be cpu, cuda or cuda:N", job->device);
+    if (gpu < 0) return run(job);
+    const bench_gpu_job on_gpu = {gpu, job->num_attention == 2 ? -1 : job->attention[0],
+                                  job->params_given ? (size_t)job->params[job->num_params - 1] : 0, job->seconds, job->json};
+    return bench_step_gpu(&on_gpu);
+}
+
 int bench_step(int argc, char **argv) {
     step_job job = {.params = {1000000, 5000000, 25000000}, .num_params = 3, .tensors = 1, .attention = {1, 0}, .num_attention = 2,
                     .seconds = 2.0};
     int status = CLI_DONE;
-    return cli_parse(&syntax, argc, argv, take, &job, &status) ? run(&job) : status;
+    return cli_parse(&syntax, argc, argv, take, &job, &status) ? run_on(&job) : status;
 }

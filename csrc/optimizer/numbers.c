@@ -1,5 +1,5 @@
-#include "csrc/optimizer/half.h"
 #include "csrc/optimizer/optimizer.h"
+#include "kernels/cell/half.h"
 
 void numbers_read(number_type type, const void *from, size_t first, size_t n, float *to) {
     const uint16_t *half = (const uint16_t *)from + first;

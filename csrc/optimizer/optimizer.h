@@ -1,69 +1,59 @@
-/* What stands behind lopt_optimizer on the CPU.
- *
- * Parameters are cut into chunks of at most STEP_CHUNK that never span two tensors; consecutive tensors form groups of some 2^18
- * parameters. A step goes group by group: phase 1 over its chunks in parallel, the tensors' sums and RNNs, phase 2 over its chunks.
- * Between the phases the unnormalised updates wait in a buffer as large as the largest group, which stays in the caches where tensors
- * are small. Sums are formed per chunk, then over chunks in order, so that no result depends on the number of threads.
- *
- * Bytes per parameter: 76 state + 4 true parameters, and per parameter of the largest group 4 more with attention (without, and with
- * fp32 parameters, the user's buffer serves), 8 for 16-bit parameters with attention. */
+/* What stands behind lopt_optimizer, whatever the device: what the user asked for, and a table of what its device does. */
 #ifndef LOPT_OPTIMIZER_OPTIMIZER_H
 #define LOPT_OPTIMIZER_OPTIMIZER_H
 
 #include "csrc/weights/weights.h"
-#include "kernels/cpu/kernels.h"
+#include "kernels/cell/half.h"
+#include "kernels/state_part.h"
 
-typedef enum number_type { NUMBER_FP32, NUMBER_BF16, NUMBER_FP16 } number_type;
-
-typedef struct chunk {
-    size_t tensor, first, n; /* parameters [first, first + n) of the tensor */
-} chunk;
-
-typedef struct group {
-    size_t first_tensor, end_tensor, first_chunk, end_chunk;
-    size_t base; /* of its first parameter */
-} group;
-
+/* What a device's object begins with. */
 struct lopt_optimizer {
+    const struct optimizer_backend *backend;
+    int device; /* of GPUs: its number */
     weight_layout layout;
-    prepared_weights *weights;
     uint64_t weights_fingerprint;
-    const cpu_kernels *kernels;
     lopt_optimizer_options options; /* texts are not kept */
     number_type param_type, grad_type;
-    int zero_nonfinite;
+    int mixed, zero_nonfinite;
     const float *grad_scale, *found_inf; /* the user's */
-
-    size_t num_tensors, total, num_chunks, num_groups;
-    size_t *counts;            /* [num_tensors] */
-    size_t *param_at;          /* [num_tensors + 1] */
-    size_t *state_at;          /* [num_tensors + 1], floats */
-    size_t *chunk_at;          /* [num_tensors + 1] */
-    chunk *chunks;             /* [num_chunks] */
-    group *groups;             /* [num_groups] */
-    unsigned char *started;    /* [num_tensors] 1: has taken part in a step; before that its decays are 0 */
-    float *theta;              /* [total] true parameters */
-    float *state;              /* [block][C][lane] of each tensor */
-    float *move, *attend;      /* [largest group]; NULL where the user's buffer serves */
-    float *u, *v;              /* [num_tensors][padded T], [padded G] */
-    float *bias_param, *bias_tensor; /* [num_tensors][padded 3P], [num_tensors][padded 3T] */
-    float *inverse_rms;        /* [num_tensors][2]: of move, of attend */
-    double *sums;              /* [num_chunks][P + X + 2]: features, then move_square, attend_square */
-    double *log_lr;            /* [num_chunks]: sum of alpha as it is now */
-    float *attended;           /* [total] while swapped; NULL: not swapped */
-    size_t bytes;              /* held in all */
-
-    uint64_t step, skipped;
+    size_t num_tensors, total;
+    size_t *counts; /* [num_tensors] */
+    int swapped;    /* the attended parameters are in the optimizer, the true ones in the user's buffers */
+    size_t bytes;   /* held in all */
 };
 
-/* Memory that is counted in opt->bytes. */
-lopt_status optimizer_alloc(lopt_optimizer *opt, size_t count, size_t size, const char *what, void **out);
-/* Sums of alpha from the state: at the start and after loading. */
-void optimizer_sum_log_lr(lopt_optimizer *opt);
-/* counts, chunks, groups and all buffers. */
-lopt_status optimizer_plan(lopt_optimizer *opt, size_t num_tensors, const size_t *counts);
+/* What changes from step to step beside the state's parts. */
+typedef struct optimizer_progress {
+    uint64_t step, skipped;
+    unsigned char *started; /* [num_tensors] 1: has taken part in a step; before that its decays are 0. NULL: not asked for */
+} optimizer_progress;
 
-/* n numbers of the given type at element `first`, to and from float. */
+/* Arguments have been checked as far as that is the same on every device; streams and what pointers point to have not. Calls with a stream
+ * may only enqueue there, all others return when the work is done. */
+typedef struct optimizer_backend {
+    /* Makes the device's object, whose beginning is a copy of `common`; on success it owns common->counts. */
+    lopt_status (*create)(const lopt_optimizer *common, const lopt_weights *w, float *const *params, void *stream,
+                          lopt_optimizer **out);
+    void (*destroy)(lopt_optimizer *opt); /* counts are not its to free */
+    lopt_status (*step)(lopt_optimizer *opt, float *const *params, const float *const *grads, void *stream);
+    lopt_status (*set_rates)(lopt_optimizer *opt, double lr_scale, double weight_decay,
+                             void *stream); /* options are not its to change */
+    lopt_status (*set_scaler)(lopt_optimizer *opt, const float *grad_scale, const float *found_inf); /* only checks */
+    lopt_status (*true_params)(lopt_optimizer *opt, float *const *out, void *stream);
+    lopt_status (*set_params)(lopt_optimizer *opt, float *const *params, void *stream);
+    lopt_status (*swap)(lopt_optimizer *opt, float *const *params, void *stream); /* back, if opt->swapped */
+    /* Room for the attended parameters while swapped, for a state that is to be loaded; or none any more, which cannot fail. */
+    lopt_status (*hold_attended)(lopt_optimizer *opt, int hold);
+    lopt_status (*read_progress)(lopt_optimizer *opt, optimizer_progress *out);
+    lopt_status (*write_progress)(lopt_optimizer *opt, const optimizer_progress *p);
+    lopt_status (*read_piece)(lopt_optimizer *opt, const state_piece *piece, float *to);
+    lopt_status (*write_piece)(lopt_optimizer *opt, const state_piece *piece, const float *from);
+    lopt_status (*loaded)(lopt_optimizer *opt); /* all pieces have been written */
+} optimizer_backend;
+
+extern const optimizer_backend cpu_backend, cuda_backend;
+
+/* n numbers of the given type at element `first`, to and from float, in the host's memory. */
 void numbers_read(number_type type, const void *from, size_t first, size_t n, float *to);
 void numbers_write(number_type type, const float *from, size_t n, void *to, size_t first);
 

@@ -11,22 +11,21 @@
 
 #define FORMAT "lopt.state.v1"
 
-/* Tensors of the file: those of each parameter tensor, in this order, then global_state. theta.i is the user's own buffer in files of
- * other writers where there is no attention; attended.i is there only while swapped. */
-typedef enum state_part { PART_HIDDEN, PART_AVERAGE, PART_SQUARE, PART_LOG_LR, PART_TENSOR, PART_THETA, PART_ATTENDED, PARTS } state_part;
-
-enum { NAME_MAX_LENGTH = 48, TEXT_MAX = 160, METADATA = 7 };
+/* Tensors of the file: those of each parameter tensor, in the order of state_part, then global_state. theta.i is the user's own buffer in
+ * files of other writers where there is no attention; attended.i is there only while swapped. */
+enum { NAME_MAX_LENGTH = 48, TEXT_MAX = 160, METADATA = 7, PIECE = 1 << 16 };
 
 typedef struct file_shape {
-    const lopt_optimizer *opt;
-    int parts; /* per parameter tensor: PARTS, PARTS - 1 or PARTS - 2 */
+    lopt_optimizer *opt;
+    int parts;          /* per parameter tensor: PARTS, PARTS - 1 or PARTS - 2 */
     size_t num_tensors; /* in the file */
     safetensors_tensor *tensors;
     char (*names)[NAME_MAX_LENGTH];
 } file_shape;
 
 static void describe(const lopt_optimizer *opt, size_t i, state_part part, char name[NAME_MAX_LENGTH], safetensors_tensor *out) {
-    static const char *const names[PARTS] = {"hidden", "gradient_average", "mean_square", "log_lr", "tensor_state", "theta", "attended"};
+    static const char *const names[PARTS] = {"hidden", "gradient_average", "mean_square", "log_lr", "tensor_state",
+                                             "theta",  "attended"};
     const size_t n = opt->counts[i], P = (size_t)opt->layout.dims.param, S = (size_t)opt->layout.dims.scales;
     snprintf(name, NAME_MAX_LENGTH, "%s.%zu", names[part], i);
     *out = (safetensors_tensor){name, SAFETENSORS_F32, 1, {n}};
@@ -40,7 +39,7 @@ static void shape_free(file_shape *f) {
     free(f->names);
 }
 
-static lopt_status shape_make(const lopt_optimizer *opt, int parts, file_shape *out) {
+static lopt_status shape_make(lopt_optimizer *opt, int parts, file_shape *out) {
     file_shape f = {opt, parts, opt->num_tensors * (size_t)parts + 1, NULL, NULL};
     void *memory = NULL;
     LOPT_TRY(memory_alloc(f.num_tensors, sizeof *f.tensors, "a state file", &memory));
@@ -58,44 +57,29 @@ static lopt_status shape_make(const lopt_optimizer *opt, int parts, file_shape *
     return LOPT_OK;
 }
 
-/* The place of element `at` of tensor `index` of the file in the optimizer. */
-static float *element(const file_shape *f, size_t index, size_t at) {
-    const lopt_optimizer *opt = f->opt;
-    const lopt_dims d = opt->layout.dims;
-    if (index + 1 == f->num_tensors) return opt->v + at;
-    const size_t i = index / (size_t)f->parts, n = opt->counts[i], P = (size_t)d.param;
-    size_t parameter = at, component = 0;
-    switch ((state_part)(index % (size_t)f->parts)) {
-    case PART_HIDDEN: parameter = at / P, component = at % P; break;
-    case PART_AVERAGE: parameter = at % n, component = P + at / n; break;
-    case PART_SQUARE: parameter = at % n, component = P + (size_t)d.scales + at / n; break;
-    case PART_LOG_LR: component = P + 2 * (size_t)d.scales; break;
-    case PART_TENSOR: return opt->u + i * padded(d.tensor) + at;
-    case PART_THETA: return opt->theta + opt->param_at[i] + at;
-    case PART_ATTENDED: return opt->attended + opt->param_at[i] + at;
-    case PARTS: break;
-    }
-    return opt->state + opt->state_at[i] + state_index(opt->kernels->lanes, dims_state(d), parameter, (int)component);
+/* Elements [first, first + count) of tensor `index` of the file. */
+static state_piece piece_of(const file_shape *f, size_t index, size_t first, size_t count) {
+    if (index + 1 == f->num_tensors) return (state_piece){PART_GLOBAL, 0, first, count};
+    return (state_piece){(state_part)(index % (size_t)f->parts), index / (size_t)f->parts, first, count};
 }
 
 static lopt_status fill(void *self, size_t index, size_t first, size_t count, void *buffer) {
     const file_shape *f = self;
-    float *to = buffer;
-    for (size_t k = 0; k < count; k++) to[k] = *element(f, index, first + k);
-    return LOPT_OK;
+    const state_piece piece = piece_of(f, index, first, count);
+    return f->opt->backend->read_piece(f->opt, &piece, buffer);
 }
 
 /* ---- Saving --------------------------------------------------------------------------------------------------------------- */
 
 /* Tensors that have not taken part in a step yet, "3,7": their decays are still 0. */
-static lopt_status resting_text(const lopt_optimizer *opt, char **out) {
+static lopt_status resting_text(const lopt_optimizer *opt, const unsigned char *started, char **out) {
     size_t size = 1;
     void *memory = NULL;
-    for (size_t i = 0; i < opt->num_tensors; i++) size += opt->started[i] ? 0 : 22;
+    for (size_t i = 0; i < opt->num_tensors; i++) size += started[i] ? 0 : 22;
     LOPT_TRY(memory_alloc(size, 1, "a state file", &memory));
     char *text = memory, *at = text;
     for (size_t i = 0; i < opt->num_tensors; i++)
-        if (!opt->started[i]) at += sprintf(at, "%s%zu", at == text ? "" : ",", i);
+        if (!started[i]) at += sprintf(at, "%s%zu", at == text ? "" : ",", i);
     *out = text;
     return LOPT_OK;
 }
@@ -107,21 +91,28 @@ lopt_status lopt_optimizer_save(lopt_optimizer *opt, const char *path) {
     char step[24], skipped[24], seed[24], weights[24], options[TEXT_MAX], *resting = NULL;
     LOPT_CHECK(opt != NULL && path != NULL, LOPT_ERR_ARGUMENT, "lopt_optimizer_save: opt and path must not be NULL");
     const lopt_optimizer_options *o = &opt->options;
-    snprintf(step, sizeof step, "%" PRIu64, opt->step);
-    snprintf(skipped, sizeof skipped, "%" PRIu64, opt->skipped);
+    optimizer_progress p = {0};
+    void *memory = NULL;
+    LOPT_TRY(memory_alloc(opt->num_tensors, 1, "a state file", &memory));
+    p.started = memory;
+    LOPT_TRY_CLEANUP(opt->backend->read_progress(opt, &p));
+    snprintf(step, sizeof step, "%" PRIu64, p.step);
+    snprintf(skipped, sizeof skipped, "%" PRIu64, p.skipped);
     snprintf(seed, sizeof seed, "%" PRIu64, o->seed);
     snprintf(weights, sizeof weights, "%016" PRIx64, opt->weights_fingerprint);
-    snprintf(options, sizeof options, "init_lr_min=%g,init_lr_max=%g,lr_scale=%g,weight_decay=%g,param_dtype=%s,grad_dtype=%s,nonfinite=%s",
-             o->init_lr_min, o->init_lr_max, o->lr_scale, o->weight_decay, numbers[opt->param_type], numbers[opt->grad_type],
+    snprintf(options, sizeof options,
+             "init_lr_min=%g,init_lr_max=%g,lr_scale=%g,weight_decay=%g,param_dtype=%s,grad_dtype=%s,nonfinite=%s", o->init_lr_min,
+             o->init_lr_max, o->lr_scale, o->weight_decay, numbers[opt->param_type], numbers[opt->grad_type],
              opt->zero_nonfinite ? "zero" : "skip");
-    LOPT_TRY_CLEANUP(resting_text(opt, &resting));
-    LOPT_TRY_CLEANUP(shape_make(opt, opt->attended ? PARTS : PARTS - 1, &shape));
-    const safetensors_pair metadata[METADATA] = {{"format", FORMAT},   {"step", step},       {"skipped", skipped},
-                                                 {"seed", seed},       {"options", options}, {"weights_checksum", weights},
+    LOPT_TRY_CLEANUP(resting_text(opt, p.started, &resting));
+    LOPT_TRY_CLEANUP(shape_make(opt, opt->swapped ? PARTS : PARTS - 1, &shape));
+    const safetensors_pair metadata[METADATA] = {{"format", FORMAT},  {"step", step},       {"skipped", skipped},
+                                                 {"seed", seed},      {"options", options}, {"weights_checksum", weights},
                                                  {"resting", resting}};
     LOPT_TRY_CLEANUP(safetensors_write(path, metadata, METADATA, shape.tensors, shape.num_tensors, fill, &shape));
 cleanup:
     shape_free(&shape);
+    free(p.started);
     free(resting);
     return status;
 }
@@ -130,10 +121,10 @@ cleanup:
 
 /* Everything of a file that is not in its tensors, and where those are. */
 typedef struct loaded {
-    uint64_t step, skipped;
-    unsigned char *started; /* [num_tensors] */
-    float *attended;        /* NULL: the file is not of a swapped optimizer */
-    const void **data;      /* [shape.num_tensors] */
+    optimizer_progress progress;
+    int swapped;
+    const void **data; /* [shape.num_tensors] */
+    float *buffer;     /* [PIECE] */
     file_shape shape;
 } loaded;
 
@@ -141,13 +132,14 @@ static lopt_status read_started(const lopt_optimizer *opt, const safetensors_fil
     void *memory = NULL;
     const char *at = safetensors_metadata(f, "resting");
     LOPT_TRY(memory_alloc(opt->num_tensors, 1, "a state", &memory));
-    l->started = memory;
-    memset(l->started, l->step > 0, opt->num_tensors);
+    l->progress.started = memory;
+    memset(l->progress.started, l->progress.step > 0, opt->num_tensors);
     while (at && *at) {
         char *end = NULL;
         unsigned long long i = *at >= '0' && *at <= '9' ? strtoull(at, &end, 10) : opt->num_tensors;
-        LOPT_CHECK(i < opt->num_tensors && (*end == 0 || (*end == ',' && end[1] != 0)), LOPT_ERR_FORMAT, "metadata resting is malformed");
-        l->started[i] = 0;
+        LOPT_CHECK(i < opt->num_tensors && (*end == 0 || (*end == ',' && end[1] != 0)), LOPT_ERR_FORMAT,
+                   "metadata resting is malformed");
+        l->progress.started[i] = 0;
         at = *end ? end + 1 : end;
     }
     return LOPT_OK;
@@ -156,7 +148,8 @@ static lopt_status read_started(const lopt_optimizer *opt, const safetensors_fil
 static lopt_status check_weights(const lopt_optimizer *opt, const safetensors_file *f) {
     char want[24];
     const char *format = safetensors_metadata(f, "format"), *have = safetensors_metadata(f, "weights_checksum");
-    LOPT_CHECK(format && strcmp(format, FORMAT) == 0, LOPT_ERR_FORMAT, "its format is \"%.32s\", not " FORMAT, format ? format : "");
+    LOPT_CHECK(format && strcmp(format, FORMAT) == 0, LOPT_ERR_FORMAT, "its format is \"%.32s\", not " FORMAT,
+               format ? format : "");
     snprintf(want, sizeof want, "%016" PRIx64, opt->weights_fingerprint);
     LOPT_CHECK(have == NULL || strcmp(have, want) == 0, LOPT_ERR_FORMAT,
                "it belongs to other weights (checksum %.16s, this optimizer has %s): create the optimizer from those", have, want);
@@ -170,35 +163,33 @@ static int has_tensor(const safetensors_file *f, const char *name) {
 }
 
 /* Finds every tensor; the number of them in the file says that there are no others. */
-static lopt_status find_tensors(const lopt_optimizer *opt, const safetensors_file *f, loaded *l) {
+static lopt_status find_tensors(lopt_optimizer *opt, const safetensors_file *f, loaded *l) {
     void *memory = NULL;
-    const int swapped = has_tensor(f, "attended.0"), theta = opt->layout.dims.attention || swapped || has_tensor(f, "theta.0");
-    LOPT_TRY(shape_make(opt, PARTS - 2 + theta + swapped, &l->shape));
+    l->swapped = has_tensor(f, "attended.0");
+    const int theta = opt->layout.dims.attention || l->swapped || has_tensor(f, "theta.0");
+    LOPT_TRY(shape_make(opt, PARTS - 2 + theta + l->swapped, &l->shape));
     LOPT_TRY(memory_alloc(l->shape.num_tensors, sizeof *l->data, "a state", &memory));
     l->data = memory;
     for (size_t k = 0; k < l->shape.num_tensors; k++) LOPT_TRY(safetensors_data(f, &l->shape.tensors[k], &l->data[k]));
     LOPT_CHECK(safetensors_num_tensors(f) == l->shape.num_tensors, LOPT_ERR_FORMAT,
-               "it has %zu tensors where this optimizer (%zu parameter tensors) has %zu", safetensors_num_tensors(f), opt->num_tensors,
-               l->shape.num_tensors);
-    return swapped ? memory_floats(opt->total, "the attended parameters", &l->attended) : LOPT_OK;
+               "it has %zu tensors where this optimizer (%zu parameter tensors) has %zu", safetensors_num_tensors(f),
+               opt->num_tensors, l->shape.num_tensors);
+    return memory_floats(PIECE, "a state", &l->buffer);
 }
 
-/* Nothing can fail from here on. */
-static void take(lopt_optimizer *opt, loaded *l) {
-    unsigned char *started = opt->started;
-    opt->bytes -= opt->attended ? opt->total * sizeof(float) : 0;
-    free(opt->attended);
-    opt->attended = l->attended;
-    l->attended = NULL;
-    opt->bytes += opt->attended ? opt->total * sizeof(float) : 0;
-    opt->started = l->started;
-    l->started = started;
-    opt->step = l->step;
-    opt->skipped = l->skipped;
+/* From here on only the device itself can fail, whose state is lost then anyway. */
+static lopt_status take(lopt_optimizer *opt, loaded *l) {
+    if (l->swapped) LOPT_TRY(opt->backend->hold_attended(opt, 1));
+    LOPT_TRY(opt->backend->write_progress(opt, &l->progress));
     for (size_t k = 0; k < l->shape.num_tensors; k++)
-        for (size_t at = 0, n = safetensors_count(&l->shape.tensors[k]); at < n; at++)
-            memcpy(element(&l->shape, k, at), (const char *)l->data[k] + at * sizeof(float), sizeof(float));
-    optimizer_sum_log_lr(opt);
+        for (size_t at = 0, n = safetensors_count(&l->shape.tensors[k]); at < n; at += PIECE) {
+            const state_piece piece = piece_of(&l->shape, k, at, n - at < PIECE ? n - at : PIECE);
+            memcpy(l->buffer, (const char *)l->data[k] + at * sizeof(float), piece.count * sizeof(float)); /* it may be unaligned */
+            LOPT_TRY(opt->backend->write_piece(opt, &piece, l->buffer));
+        }
+    if (!l->swapped) LOPT_TRY(opt->backend->hold_attended(opt, 0));
+    opt->swapped = l->swapped;
+    return opt->backend->loaded(opt);
 }
 
 lopt_status lopt_optimizer_load(lopt_optimizer *opt, const char *path) {
@@ -208,16 +199,16 @@ lopt_status lopt_optimizer_load(lopt_optimizer *opt, const char *path) {
     LOPT_CHECK(opt != NULL && path != NULL, LOPT_ERR_ARGUMENT, "lopt_optimizer_load: opt and path must not be NULL");
     LOPT_TRY(safetensors_open(path, &f));
     LOPT_TRY_CLEANUP(check_weights(opt, f));
-    LOPT_TRY_CLEANUP(safetensors_metadata_u64(f, "step", &l.step));
-    LOPT_TRY_CLEANUP(safetensors_metadata_u64(f, "skipped", &l.skipped));
+    LOPT_TRY_CLEANUP(safetensors_metadata_u64(f, "step", &l.progress.step));
+    LOPT_TRY_CLEANUP(safetensors_metadata_u64(f, "skipped", &l.progress.skipped));
     LOPT_TRY_CLEANUP(read_started(opt, f, &l));
     LOPT_TRY_CLEANUP(find_tensors(opt, f, &l));
-    take(opt, &l);
+    LOPT_TRY_CLEANUP(take(opt, &l));
 cleanup:
     shape_free(&l.shape);
     free(l.data);
-    free(l.started);
-    free(l.attended);
+    free(l.progress.started);
+    free(l.buffer);
     safetensors_close(f);
     return status == LOPT_OK ? LOPT_OK : lopt_fail_prefix(status, "%s", path);
 }

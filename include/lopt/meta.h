@@ -173,6 +173,31 @@ typedef struct lopt_machine {
 
 /* Measures for about a second. */
 LOPT_API lopt_status lopt_machine_measure(lopt_machine *out);
+/* Steps of an optimizer on a model in a GPU's memory, timed, beside a copy within that memory. */
+typedef struct lopt_gpu_step_options {
+    size_t struct_size;
+    int device; /* its number */
+    size_t num_tensors;
+    const size_t *counts;    /* [num_tensors] */
+    const char *weights;     /* as the options of lopt_weights_init; NULL: the defaults */
+    const char *state_dtype; /* as in lopt_optimizer_options; so too dtype, of parameters and gradients */
+    const char *dtype;
+    int graph;      /* 1: a captured step is replayed; 0: steps are enqueued on a stream */
+    double seconds; /* 1: time to measure for */
+} lopt_gpu_step_options;
+
+#define LOPT_GPU_STEP_OPTIONS_INIT \
+    { sizeof(lopt_gpu_step_options), 0, 0, NULL, NULL, NULL, NULL, 0, 1.0 }
+
+typedef struct lopt_gpu_step {
+    char device[64];          /* the GPU's name */
+    double seconds;           /* of one step, median over batches of steps that follow each other without a wait */
+    double low, high;         /* its quartiles */
+    double copy_per_second;   /* bytes read and written by a copy larger than the caches */
+    double bytes_held;        /* by the optimizer */
+} lopt_gpu_step;
+
+LOPT_API lopt_status lopt_gpu_step_measure(const lopt_gpu_step_options *o, lopt_gpu_step *out);
 /* Name of the instruction set in use; LOPT_ISA=avx512|avx2|baseline in the environment lowers it. */
 LOPT_API const char *lopt_isa(void);
 

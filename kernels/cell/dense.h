@@ -21,7 +21,12 @@ CELL_FN void dense_tile(int tile, int n, int ld, const float *w, const float *in
     for (int t = 0; t < tile; t++) vf_store(out + t * VF_LANES, sum[t]);
 }
 
-/* out[0..ld) += in[0..n) w, w [n][ld]. */
+/* out[0..ld) += in[0..n) w, w [n][ld]. Each worker of a team keeps to its own columns. */
+#if CELL_TEAM_IS_BLOCK
+CELL_FN void dense_accumulate(int n, int ld, const float *w, const float *in, float *out) {
+    TEAM_FOR(j, ld) dense_tile(1, n, ld, w + j, in, out + j);
+}
+#else
 CELL_FN void dense_accumulate(int n, int ld, const float *w, const float *in, float *out) {
     int j = 0;
     for (; j + 8 * VF_LANES <= ld; j += 8 * VF_LANES) dense_tile(8, n, ld, w + j, in, out + j);
@@ -29,6 +34,7 @@ CELL_FN void dense_accumulate(int n, int ld, const float *w, const float *in, fl
     for (; j + 2 * VF_LANES <= ld; j += 2 * VF_LANES) dense_tile(2, n, ld, w + j, in, out + j);
     for (; j < ld; j += VF_LANES) dense_tile(1, n, ld, w + j, in, out + j);
 }
+#endif
 
 CELL_FN void dense_forward(const dense_matrix *m, const float *in, float *out) {
     dense_accumulate(m->rows, m->ld, m->w, in, out);

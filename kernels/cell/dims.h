@@ -3,6 +3,8 @@
 #ifndef LOPT_CELL_DIMS_H
 #define LOPT_CELL_DIMS_H
 
+#include <stddef.h>
+
 #include "kernels/cell/vf.h"
 
 enum {
@@ -28,5 +30,13 @@ CELL_FN int dims_features(lopt_dims d) {
 
 /* One parameter's private state, in this order: hidden [P], gradient averages [S], mean squares [S], log learning rate. */
 CELL_FN int dims_state(lopt_dims d) { return d.param + 2 * d.scales + 1; }
+
+/* 1: the cell's sizes and flags, but for attention, are those that are compiled as constants. */
+CELL_FN int dims_default_cell(lopt_dims d) {
+    return d.param == 10 && d.scales == 4 && d.grad_products && d.relative_lr && d.gradient_shortcut;
+}
+
+/* Floats in a padded bias_param / bias_tensor, u or v buffer: 3P, 3T, T, G rounded up to 16. */
+CELL_FN size_t padded(int n) { return ((size_t)n + 15) / 16 * 16; }
 
 #endif

@@ -7,6 +7,7 @@
 
 #define MEAN_SQUARE_FLOOR 1e-12f
 #define SCALE_FLOOR 1e-16f
+#define GRADIENT_MAX 1e18f /* largest gradient entry that a step takes: its square is still a float */
 /* Largest adjoint of a gradient entry that is exactly 0. There dm/dgbar reaches 1e6 (only the floors are left in the square
  * root), which is an artefact of the floors and no information about the task. */
 #define ZERO_GRADIENT_ADJOINT_MAX 1e3f

@@ -10,20 +10,21 @@ enum { GRU_TILE = 10 }; /* outputs at a time: the default P, and enough independ
 /* out[o] += sum_k in[k] w[k * columns + o] for `count` (constant) outputs, whose sums stay in registers. */
 CELL_FN void gru_tile(int count, int n, int columns, const float *w, const vf *in, vf *out) {
     vf sum[GRU_TILE];
-#pragma GCC unroll 16
+    CELL_UNROLL
     for (int o = 0; o < count; o++) sum[o] = out[o];
+    CELL_UNROLL_DEVICE
     for (int k = 0; k < n; k++) {
         const vf x = in[k];
-#pragma GCC unroll 16
+        CELL_UNROLL
         for (int o = 0; o < count; o++) sum[o] += w[k * columns + o] * x;
     }
-#pragma GCC unroll 16
+    CELL_UNROLL
     for (int o = 0; o < count; o++) out[o] = sum[o];
 }
 
 /* A whole tile, on CPUs a function of its own: inlined, GCC keeps other values in registers through the loop and sends sums to memory
  * and back in every round (21 M parameters/s with AVX2 instead of 27, 40 with AVX-512 instead of 52). */
-#if VF_LANES > 1
+#if VF_LANES > 2
 static __attribute__((noinline, unused)) void gru_whole_tile(int n, int columns, const float *w, const vf *in, vf *out) {
     gru_tile(GRU_TILE, n, columns, w, in, out);
 }
@@ -46,7 +47,7 @@ CELL_FN void gru_forward(lopt_dims d, const cell_weights *w, const float *bias, 
     for (int o = 0; o < P; o++) r[o] = vf_set1(bias[o]);
     gru_accumulate(X, P, 2 * P, w->gate, x, r);
     gru_accumulate(P, P, 2 * P, w->gate + X * 2 * P, h, r);
-#pragma GCC unroll 16
+    CELL_UNROLL
     for (int o = 0; o < P; o++) {
         r[o] = vf_sigmoid(r[o]);
         rh[o] = r[o] * h[o];
@@ -57,7 +58,7 @@ CELL_FN void gru_forward(lopt_dims d, const cell_weights *w, const float *bias, 
     for (int o = 0; o < P; o++) z[o] = vf_set1(bias[P + o]);
     gru_accumulate(X, P, 2 * P, w->gate + P, x, z);
     gru_accumulate(P, P, 2 * P, w->gate + X * 2 * P + P, h, z);
-#pragma GCC unroll 16
+    CELL_UNROLL
     for (int o = 0; o < P; o++) {
         c[o] = vf_tanh(c[o]);
         z[o] = vf_sigmoid(z[o]);

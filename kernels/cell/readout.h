@@ -43,6 +43,24 @@ CELL_FN cell_readout readout_forward(lopt_dims d, const cell_weights *w, const v
     return o;
 }
 
+/* 1 / RMS of a tensor's directions (rule 10), from the sum of their squares. */
+CELL_FN float readout_inverse_rms(double square, double n) { return (float)(1.0 / sqrt(square / n + (double)RMS_FLOOR)); }
+
+/* Rule 12: what a tensor's unnormalised moves are multiplied by. */
+typedef struct readout_rates {
+    float keep, move, attend;
+} readout_rates;
+
+CELL_FN readout_rates readout_rates_of(float lr_scale, float weight_decay, float inverse_rms_move, float inverse_rms_attend) {
+    readout_rates r;
+    r.keep = 1.0f - lr_scale * weight_decay;
+    r.move = lr_scale * inverse_rms_move;
+    r.attend = lr_scale * inverse_rms_attend;
+    return r;
+}
+CELL_FN vf readout_theta(readout_rates r, vf theta, vf move) { return r.keep * theta - r.move * move; }
+CELL_FN vf readout_phi(readout_rates r, vf theta, vf attend) { return theta - r.attend * attend; }
+
 /* Adjoint of a direction: adds to h_adj, m_adj and the gradients of its two kernels. */
 CELL_FN void direction_adjoint(lopt_dims d, const float *w, const float *a, const vf *h, const vf *m, vf adj, vf *h_adj, vf *m_adj,
                                vf *grad_w, vf *grad_a) {

@@ -7,11 +7,14 @@
 
 #include "kernels/cell/vf.h"
 
-#if defined(__CUDA_ARCH__)
+/* The device's side of CUDA, and what the tests put in its place (they define LOPT_CUDA_EMULATION and CUDA's words). */
+#if defined(__CUDA_ARCH__) || defined(LOPT_CUDA_EMULATION)
+#define CELL_TEAM_IS_BLOCK 1
 #define TEAM_RANK ((size_t)threadIdx.x)
 #define TEAM_SIZE ((size_t)blockDim.x)
 CELL_FN void team_sync(void) { __syncthreads(); }
 #else
+#define CELL_TEAM_IS_BLOCK 0
 #define TEAM_RANK ((size_t)0)
 #define TEAM_SIZE ((size_t)1)
 CELL_FN void team_sync(void) {}

@@ -1,7 +1,7 @@
 /* vf: the number type that the cell is written on. One lane is one parameter.
  *
  * VF_LANES 16, 8, 4: GNU C vector types (AVX-512, AVX2, any 128-bit unit). VF_LANES 1: plain float, as on CUDA, where a thread
- * is a lane. Arithmetic is written with + - * /; the few functions below are all that differs between the two.
+ * is a lane; 2: a pair, where a thread is two (vf_pair.h). Arithmetic is written with + - * /; the few functions below are all that differs between the two.
  * Compile with -ffp-contract=fast -fno-math-errno -fno-trapping-math, never with -ffast-math (it breaks the rounding in vf_exp2).
  * Accuracy: exp2, log2, log1p, asinh a few units in the last place; sigmoid and tanh 2e-7 absolute. */
 #ifndef LOPT_CELL_VF_H
@@ -12,7 +12,7 @@
 #include <string.h>
 
 #ifndef VF_LANES
-#if defined(__CUDACC__)
+#if defined(__CUDACC__) || defined(LOPT_CUDA_EMULATION) /* the tests run kernels on the CPU */
 #define VF_LANES 1
 #elif defined(__AVX512F__)
 #define VF_LANES 16
@@ -31,10 +31,23 @@
 #define CELL_FN static inline __attribute__((always_inline, unused))
 #endif
 
+/* Loops over arrays that must live in registers. nvcc keeps an array there only if every index is a constant. */
+#if defined(__CUDACC__)
+#define CELL_UNROLL _Pragma("unroll")
+#define CELL_UNROLL_DEVICE _Pragma("unroll")
+#define CELL_UNROLL_4 _Pragma("unroll 4")
+#else
+#define CELL_UNROLL _Pragma("GCC unroll 16")
+#define CELL_UNROLL_DEVICE
+#define CELL_UNROLL_4 _Pragma("GCC unroll 4")
+#endif
+
 #if VF_LANES == 1
 typedef float vf;
 typedef int32_t vi;
 typedef int vmask;
+#elif VF_LANES == 2
+#include "kernels/cell/vf_pair.h"
 #else
 #if defined(__AVX512F__) || defined(__AVX2__)
 #include <immintrin.h>
@@ -65,7 +78,7 @@ CELL_FN vf vf_from_bits(vi a) {
 }
 CELL_FN vf vf_from_int(vi a) { return (float)a; }
 CELL_FN vf vf_lane_index(void) { return 0.0f; }
-#else
+#elif VF_LANES > 2
 CELL_FN vf vf_set1(float a) { return a - (vf){0}; }
 /* Any alignment of a float array. */
 CELL_FN vf vf_load(const float *p) {
@@ -146,7 +159,10 @@ CELL_FN vf vf_max(vf a, vf b) { return (vf)_mm512_max_ps((__m512)a, (__m512)b); 
 #elif VF_LANES == 8 && defined(__AVX2__)
 CELL_FN vf vf_min(vf a, vf b) { return (vf)_mm256_min_ps((__m256)a, (__m256)b); }
 CELL_FN vf vf_max(vf a, vf b) { return (vf)_mm256_max_ps((__m256)a, (__m256)b); }
-#else
+#elif VF_LANES == 1 && defined(__CUDA_ARCH__) /* the number where one of them is NaN */
+CELL_FN vf vf_min(vf a, vf b) { return fminf(a, b); }
+CELL_FN vf vf_max(vf a, vf b) { return fmaxf(a, b); }
+#elif VF_LANES != 2 || !defined(__CUDA_ARCH__)
 CELL_FN vf vf_min(vf a, vf b) { return vf_select(a < b, a, b); }
 CELL_FN vf vf_max(vf a, vf b) { return vf_select(a > b, a, b); }
 #endif
@@ -166,14 +182,18 @@ CELL_FN vf vf_rcp_estimate(vf a) { return (vf)_mm256_rcp_ps((__m256)a); }
 CELL_FN vf vf_rsqrt_estimate(vf a) { return (vf)_mm256_rsqrt_ps((__m256)a); }
 #elif VF_LANES == 1
 CELL_FN vf vf_sqrt(vf a) { return sqrtf(a); }
-#else
+#if defined(__CUDA_ARCH__)
+CELL_FN vf vf_exp2_fast(vf a) { return exp2f(a); }
+#endif
+#elif VF_LANES == 4
 CELL_FN vf vf_sqrt(vf a) {
     for (int i = 0; i < VF_LANES; i++) a[i] = __builtin_sqrtf(a[i]);
     return a;
 }
 #endif
 
-/* 1/a and 1/sqrt(a) for normal positive a below 2^126: estimate and one Newton step; division would take five times as long. */
+/* 1/a and 1/sqrt(a) for normal positive a below 2^126: estimate and one Newton step; division would take five times as long. On CUDA
+ * the flags -prec-div=false -prec-sqrt=false -ftz=true make one instruction each of them, good to 2 units in the last place. */
 #if VF_LANES > 4
 CELL_FN vf vf_rcp(vf a) {
     vf y = vf_rcp_estimate(a);
@@ -192,6 +212,9 @@ CELL_FN vf vf_rsqrt(vf a) { return 1.0f / vf_sqrt(a); }
  * error 2e-9 before rounding. */
 CELL_FN vf vf_exp2(vf x) {
     x = vf_min(x, vf_set1(126.0f));
+#if defined(__CUDA_ARCH__)
+    return vf_exp2_fast(x); /* one instruction, 2 units in the last place */
+#else
 #if VF_LANES == 16 && defined(__AVX512F__)
     vf whole = (vf)_mm512_roundscale_ps((__m512)x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
     vf f = x - whole;
@@ -212,6 +235,7 @@ CELL_FN vf vf_exp2(vf x) {
     return (vf)_mm512_scalef_ps((__m512)p, (__m512)whole);
 #else
     return vf_from_bits(vf_bits(p) + (vf_bits(t) - 0x4b400000) * 8388608);
+#endif
 #endif
 }
 
@@ -244,8 +268,12 @@ CELL_FN vf vf_log1p(vf y) {
     return vf_log(u) + (y - (u - 1.0f)) * vf_rcp(u);
 }
 
-CELL_FN vf vf_sigmoid(vf x) { return vf_rcp(1.0f + vf_exp2(x * -VF_LOG2_E)); }
-CELL_FN vf vf_tanh(vf x) { return 1.0f - 2.0f * vf_rcp(1.0f + vf_exp2(x * (2.0f * VF_LOG2_E))); }
+#if !defined(__CUDA_ARCH__)
+CELL_FN vf vf_exp2_fast(vf x) { return vf_exp2(x); }
+#endif
+/* On CUDA 1/infinity is 0, as it should be here, so that nothing need be held. */
+CELL_FN vf vf_sigmoid(vf x) { return vf_rcp(1.0f + vf_exp2_fast(x * -VF_LOG2_E)); }
+CELL_FN vf vf_tanh(vf x) { return 1.0f - 2.0f * vf_rcp(1.0f + vf_exp2_fast(x * (2.0f * VF_LOG2_E))); }
 
 /* Odd: log1p(|q| + q^2 / (1 + root)), whose rounding of 1 + y is put right to first order; log 2|q| where q^2 is so large that
  * + 1 is lost. One logarithm serves both. */

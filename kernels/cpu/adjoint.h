@@ -2,13 +2,9 @@
 #ifndef LOPT_KERNELS_CPU_ADJOINT_H
 #define LOPT_KERNELS_CPU_ADJOINT_H
 
+#include "kernels/cell/dense_gru.h"
 #include "kernels/cpu/kernels.h"
 
-/* What a dense GRU's adjoint needs of its forward pass: buffers of the caller, inputs + size and gru_gates_floats(size) floats. */
-typedef struct gru_tape {
-    float *input; /* [inputs + size]: mean, then the old state */
-    float *gates; /* r, z [2 size, padded], then c [size, padded] */
-} gru_tape;
 static inline size_t gru_gates_floats(int size) { return padded(2 * size) + padded(size); }
 
 /* Sums of the weights' gradients over a window. */

@@ -1,17 +1,11 @@
 /* The tensor RNN and the global RNN (rules 13 and 14), and the biases that the levels send down; forward and adjoint. Per ISA. */
 #include <string.h>
 
-#include "kernels/cell/dense.h"
+#include "kernels/cell/dense_gru.h"
 #include "kernels/cpu/gradient_sums.h"
 #include "kernels/cpu/isa_tables.h"
 
-enum { INPUTS_MAX = 528, GATES_MAX = 512, BIAS_MAX = 3 * TENSOR_SIZE_MAX + 64 }; /* whole vectors and more than any level needs */
-
-/* A dense gated recurrent unit: two matrices whose rows are inputs, then state. */
-typedef struct dense_gru {
-    const dense_matrix *gate, *candidate;
-    int inputs, size;
-} dense_gru;
+enum { INPUTS_MAX = DENSE_INPUTS_MAX, GATES_MAX = DENSE_GATES_MAX, BIAS_MAX = 3 * TENSOR_SIZE_MAX + 64 }; /* whole vectors and more than any level needs */
 
 CELL_FN dense_gru gru_level(const prepared_weights *w, dense_id gate, int inputs, int size) {
     dense_gru g;
@@ -27,33 +21,6 @@ CELL_FN dense_gru tensor_level(const prepared_weights *w) {
 }
 CELL_FN dense_gru global_level(const prepared_weights *w) {
     return gru_level(w, DENSE_GLOBAL_GATE, w->layout.dims.tensor, w->layout.dims.global);
-}
-
-CELL_FN void copy_padded(float *to, const float *from, int n, int total) {
-    memcpy(to, from, (size_t)n * sizeof(float));
-    memset(to + n, 0, (size_t)(total - n) * sizeof(float));
-}
-
-/* state_out may be state_in. bias [3 size]. */
-CELL_FN void dense_gru_forward(dense_gru g, const float *in, const float *state_in, const float *bias, float *state_out,
-                               const gru_tape *tape) {
-    const int n = g.inputs, size = g.size;
-    float input[INPUTS_MAX], rz[GATES_MAX], c[GATES_MAX];
-    memcpy(input, in, (size_t)n * sizeof(float));
-    memcpy(input + n, state_in, (size_t)size * sizeof(float));
-    if (tape) memcpy(tape->input, input, (size_t)(n + size) * sizeof(float));
-    copy_padded(rz, bias, 2 * size, g.gate->ld);
-    dense_forward(g.gate, input, rz);
-    for (int j = 0; j < g.gate->ld; j += VF_LANES) vf_store(rz + j, vf_sigmoid(vf_load(rz + j)));
-    for (int j = 0; j < size; j++) input[n + j] *= rz[j];
-    copy_padded(c, bias + 2 * size, size, g.candidate->ld);
-    dense_forward(g.candidate, input, c);
-    for (int j = 0; j < g.candidate->ld; j += VF_LANES) vf_store(c + j, vf_tanh(vf_load(c + j)));
-    for (int j = 0; j < size; j++) state_out[j] = c[j] + rz[size + j] * (state_in[j] - c[j]);
-    if (tape) {
-        memcpy(tape->gates, rz, (size_t)g.gate->ld * sizeof(float));
-        memcpy(tape->gates + g.gate->ld, c, (size_t)g.candidate->ld * sizeof(float));
-    }
 }
 
 CELL_FN void dense_gru_backward(dense_gru g, const gru_backward_args *a, float *gate_grad, float *candidate_grad, float *bias_grad) {
@@ -90,12 +57,14 @@ CELL_FN void dense_gru_backward(dense_gru g, const gru_backward_args *a, float *
 
 void ISA_SYMBOL(kernel_tensor_rnn)(const prepared_weights *w, const float *mean, const float *u_in, const float *bias_tensor,
                                    float *u_out, const gru_tape *tape) {
-    dense_gru_forward(tensor_level(w), mean, u_in, bias_tensor, u_out, tape);
+    dense_gru_scratch scratch;
+    dense_gru_forward(tensor_level(w), mean, u_in, bias_tensor, u_out, tape, &scratch);
 }
 
 void ISA_SYMBOL(kernel_global_rnn)(const prepared_weights *w, const float *mean, const float *v_in, float *v_out,
                                    const gru_tape *tape) {
-    dense_gru_forward(global_level(w), mean, v_in, w->global_bias, v_out, tape);
+    dense_gru_scratch scratch;
+    dense_gru_forward(global_level(w), mean, v_in, w->global_bias, v_out, tape, &scratch);
 }
 
 void ISA_SYMBOL(kernel_tensor_rnn_backward)(const prepared_weights *w, const gru_backward_args *a) {
@@ -113,12 +82,9 @@ void ISA_SYMBOL(kernel_global_rnn_backward)(const prepared_weights *w, const gru
 void ISA_SYMBOL(kernel_biases)(const prepared_weights *w, const float *u, const float *v, float *bias_param, float *bias_tensor) {
     const lopt_dims d = w->layout.dims;
     float sum[BIAS_MAX];
-    copy_padded(sum, w->param_bias, 3 * d.param, w->dense[DENSE_TENSOR_TO_PARAM].ld);
-    dense_forward(&w->dense[DENSE_TENSOR_TO_PARAM], u, sum);
-    dense_forward(&w->dense[DENSE_GLOBAL_TO_PARAM], v, sum);
+    dense_bias(w->param_bias, &w->dense[DENSE_TENSOR_TO_PARAM], u, &w->dense[DENSE_GLOBAL_TO_PARAM], v, sum);
     memcpy(bias_param, sum, (size_t)(3 * d.param) * sizeof(float));
-    copy_padded(sum, w->tensor_bias, 3 * d.tensor, w->dense[DENSE_GLOBAL_TO_TENSOR].ld);
-    dense_forward(&w->dense[DENSE_GLOBAL_TO_TENSOR], v, sum);
+    dense_bias(w->tensor_bias, &w->dense[DENSE_GLOBAL_TO_TENSOR], v, NULL, NULL, sum);
     memcpy(bias_tensor, sum, (size_t)(3 * d.tensor) * sizeof(float));
 }
 
@@ -126,7 +92,7 @@ void ISA_SYMBOL(kernel_biases)(const prepared_weights *w, const float *u, const 
 CELL_FN void link_backward(const prepared_weights *w, dense_id id, const float *in, const float *adj, float *in_adj, gradient_sums *s) {
     const dense_matrix *m = &w->dense[id];
     float pre[BIAS_MAX], pull[INPUTS_MAX];
-    copy_padded(pre, adj, m->columns, m->ld);
+    dense_copy_padded(pre, adj, m->columns, m->ld);
     memset(pull, 0, (size_t)m->ld_transposed * sizeof(float));
     dense_pull(m, pre, pull);
     for (int j = 0; j < m->rows; j++) in_adj[j] += pull[j];

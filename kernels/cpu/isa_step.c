@@ -75,12 +75,11 @@ void ISA_SYMBOL(kernel_step_forward)(const prepared_weights *w, const step_forwa
 }
 
 void ISA_SYMBOL(kernel_step_apply)(const step_apply_args *a) {
-    const float keep = 1.0f - a->lr_scale * a->weight_decay;
-    const float move_rate = a->lr_scale * a->inverse_rms_move, attend_rate = a->lr_scale * a->inverse_rms_attend;
+    const readout_rates r = readout_rates_of(a->lr_scale, a->weight_decay, a->inverse_rms_move, a->inverse_rms_attend);
     for (size_t i = 0; i < a->n; i += VF_LANES) {
         vf theta = block_load(a->theta, i, a->n);
-        if (a->attend) block_store(a->phi, i, a->n, theta - attend_rate * block_load(a->attend, i, a->n));
-        block_store(a->theta, i, a->n, keep * theta - move_rate * block_load(a->move, i, a->n));
+        if (a->attend) block_store(a->phi, i, a->n, readout_phi(r, theta, block_load(a->attend, i, a->n)));
+        block_store(a->theta, i, a->n, readout_theta(r, theta, block_load(a->move, i, a->n)));
     }
 }
 
@@ -96,7 +95,7 @@ int ISA_SYMBOL(kernel_all_finite)(const float *grad, size_t n) {
     vf worst = vf_set1(0.0f);
     for (size_t i = 0; i < n; i += VF_LANES) {
         vf size = vf_abs(block_load(grad, i, n));
-        worst = vf_select(size <= vf_set1(1e18f), worst, vf_set1(1.0f)); /* false for NaN too */
+        worst = vf_select(size <= vf_set1(GRADIENT_MAX), worst, vf_set1(1.0f)); /* false for NaN too */
     }
     return vf_sum(worst) == 0.0f;
 }

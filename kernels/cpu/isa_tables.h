@@ -30,8 +30,7 @@ void ISA_SYMBOL(kernel_collect)(const prepared_weights *w, const gradient_sums *
 #define WITH_CELL_DIMS(d, f, ...)                                                                      \
     do {                                                                                               \
         const lopt_dims with_ = (d);                                                                   \
-        const int default_ = with_.param == 10 && with_.scales == 4 && with_.grad_products &&          \
-                             with_.relative_lr && with_.gradient_shortcut;                             \
+        const int default_ = dims_default_cell(with_);                                                 \
         if (default_ && with_.attention) {                                                             \
             const lopt_dims attending_ = {10, 30, 20, 4, 1, 1, 1, 1};                                  \
             f(attending_, __VA_ARGS__);                                                                \

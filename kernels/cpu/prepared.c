@@ -120,14 +120,16 @@ cleanup:
     return status;
 }
 
-size_t prepared_bytes(const prepared_weights *w) {
-    size_t floats = w->layout.count + bias_floats(w->layout.dims);
+size_t prepared_storage(const prepared_weights *w) {
+    size_t floats = bias_floats(w->layout.dims);
     for (int id = 0; id < DENSE_COUNT; id++) {
         const dense_matrix *m = &w->dense[id];
         floats += (size_t)m->rows * (size_t)m->ld + (size_t)m->columns * (size_t)m->ld_transposed;
     }
-    return sizeof *w + floats * sizeof(float);
+    return floats;
 }
+
+size_t prepared_bytes(const prepared_weights *w) { return sizeof *w + (w->layout.count + prepared_storage(w)) * sizeof(float); }
 
 void prepared_free(prepared_weights *w) {
     if (w == NULL) return;

@@ -6,9 +6,6 @@
 
 typedef struct prepared_weights prepared_weights;
 
-/* Floats in a padded bias_param / bias_tensor, u or v buffer: 3P, 3T, T, G rounded up to 16. */
-static inline size_t padded(int n) { return ((size_t)n + 15) / 16 * 16; }
-
 /* flat [layout->count] is copied. LOPT_ERR_MEMORY at worst. */
 lopt_status prepared_create(const weight_layout *layout, const float *flat, prepared_weights **out);
 /* New values of the same shape. */

@@ -28,8 +28,11 @@ struct prepared_weights {
     float *param_bias;  /* [padded 3P]: c_tp + c_gp + gate and candidate biases */
     float *tensor_bias; /* [padded 3T]: c_gt + the tensor RNN's own */
     float *global_bias; /* [padded 3G]: the global RNN's own */
-    float *storage;     /* one block for all padded matrices */
+    float *storage;     /* one block for all padded matrices and the biases */
 };
+
+/* Floats of w->storage: matrices and biases. */
+size_t prepared_storage(const prepared_weights *w);
 
 /* The weight tensor behind a dense layer. */
 weight_id prepared_dense_weight(dense_id id);

@@ -5,7 +5,7 @@
 #include <cstring>
 
 extern "C" {
-#include "csrc/optimizer/half.h"
+#include "kernels/cell/half.h"
 }
 
 namespace {

@@ -6,7 +6,7 @@
 #include "tests/optimizer/support.h"
 
 extern "C" {
-#include "csrc/optimizer/half.h"
+#include "kernels/cell/half.h"
 }
 
 namespace {

@@ -1,16 +1,14 @@
-/* lopt_optimizer_step: rules 1 to 14 (Wichrowska et al. 2017, section 3) over all chunks of a model. */
+/* A step on the CPU: rules 1 to 14 (Wichrowska et al. 2017, section 3) over all chunks of a model. */
 #include <math.h>
 #include <string.h>
 
 #include "base/status.h"
-#include "csrc/optimizer/optimizer.h"
+#include "csrc/optimizer/cpu.h"
 #include "csrc/optimizer/subnormals.h"
 #include "kernels/cell/readout.h"
 
-#define GRADIENT_MAX 1e18f /* its square is still a float */
-
 typedef struct step_call {
-    lopt_optimizer *opt;
+    cpu_optimizer *opt;
     float *const *params;
     const float *const *grads;
     float divisor;     /* of the gradients */
@@ -19,20 +17,20 @@ typedef struct step_call {
 
 /* The gradients of a chunk as the cell wants them: fp32, divided, and entries that must be read as 0 are. buffer [STEP_CHUNK] */
 static const float *chunk_gradients(const step_call *s, const chunk *c, float *buffer) {
-    const lopt_optimizer *opt = s->opt;
+    const cpu_optimizer *opt = s->opt;
     const float *from = s->grads[c->tensor];
-    if (opt->grad_type == NUMBER_FP32 && s->divisor == 1.0f && !opt->zero_nonfinite) return from + c->first;
-    numbers_read(opt->grad_type, from, c->first, c->n, buffer);
+    if (opt->common.grad_type == NUMBER_FP32 && s->divisor == 1.0f && !opt->common.zero_nonfinite) return from + c->first;
+    numbers_read(opt->common.grad_type, from, c->first, c->n, buffer);
     if (s->divisor != 1.0f)
         for (size_t i = 0; i < c->n; i++) buffer[i] /= s->divisor;
-    if (opt->zero_nonfinite)
+    if (opt->common.zero_nonfinite)
         for (size_t i = 0; i < c->n; i++) buffer[i] = fabsf(buffer[i]) <= GRADIENT_MAX ? buffer[i] : 0.0f; /* NaN too */
     return buffer;
 }
 
 /* 1 if no gradient holds a NaN, an infinity or an entry whose square would overflow. */
 static int gradients_usable(const step_call *s) {
-    const lopt_optimizer *opt = s->opt;
+    const cpu_optimizer *opt = s->opt;
     int usable = 1;
 #ifdef _OPENMP
 #pragma omp parallel for schedule(static) reduction(&& : usable) if (opt->num_chunks > 1)
@@ -47,13 +45,13 @@ static int gradients_usable(const step_call *s) {
 
 /* Mean of alpha over the tensors that take part; 0: none does. */
 static int mean_log_lr(const step_call *s, float *out) {
-    const lopt_optimizer *opt = s->opt;
+    const cpu_optimizer *opt = s->opt;
     double sum = 0.0;
     size_t n = 0;
-    for (size_t i = 0; i < opt->num_tensors; i++) {
+    for (size_t i = 0; i < opt->common.num_tensors; i++) {
         if (s->grads[i] == NULL) continue;
         for (size_t k = opt->chunk_at[i]; k < opt->chunk_at[i + 1]; k++) sum += opt->log_lr[k];
-        n += opt->counts[i];
+        n += opt->common.counts[i];
     }
     *out = n > 0 ? (float)(sum / (double)n) : 0.0f;
     return n > 0;
@@ -66,16 +64,24 @@ static float *waiting(const step_call *s, const group *g, const chunk *c, float 
 
 /* Phase 1: rules 1-11. */
 static void chunk_forward(const step_call *s, const group *g, size_t k) {
-    lopt_optimizer *opt = s->opt;
-    const lopt_dims d = opt->layout.dims;
+    cpu_optimizer *opt = s->opt;
+    const lopt_dims d = opt->common.layout.dims;
     const chunk *c = &opt->chunks[k];
     const size_t F = (size_t)(d.param + dims_features(d));
     float buffer[STEP_CHUNK] __attribute__((aligned(64)));
     step_sums sums;
     float *state = opt->state + opt->state_at[c->tensor] + c->first * (size_t)dims_state(d);
-    const step_forward_args a = {c->n, state, state, chunk_gradients(s, c, buffer), opt->bias_param + c->tensor * padded(3 * d.param),
-                                 s->mean_log_lr, !opt->started[c->tensor], waiting(s, g, c, opt->move),
-                                 d.attention ? waiting(s, g, c, opt->attend) : NULL, NULL, &sums};
+    const step_forward_args a = {c->n,
+                                 state,
+                                 state,
+                                 chunk_gradients(s, c, buffer),
+                                 opt->bias_param + c->tensor * padded(3 * d.param),
+                                 s->mean_log_lr,
+                                 !opt->started[c->tensor],
+                                 waiting(s, g, c, opt->move),
+                                 d.attention ? waiting(s, g, c, opt->attend) : NULL,
+                                 NULL,
+                                 &sums};
     const unsigned mode = subnormals_off();
     opt->kernels->step_forward(opt->weights, &a);
     subnormals_restore(mode);
@@ -86,39 +92,44 @@ static void chunk_forward(const step_call *s, const group *g, size_t k) {
     opt->log_lr[k] = sums.log_lr;
 }
 
-static float inverse_rms(double square, size_t n) { return (float)(1.0 / sqrt(square / (double)n + (double)RMS_FLOOR)); }
-
 /* Between the phases: the tensor's RMS (rule 10) and its RNN (rule 13). */
 static void tensor_finish(const step_call *s, size_t i) {
-    lopt_optimizer *opt = s->opt;
-    const lopt_dims d = opt->layout.dims;
+    cpu_optimizer *opt = s->opt;
+    const lopt_dims d = opt->common.layout.dims;
     const size_t F = (size_t)(d.param + dims_features(d));
     double total[PARAM_SIZE_MAX + FEATURES_MAX + 2] = {0};
     float mean[PARAM_SIZE_MAX + FEATURES_MAX + 16] __attribute__((aligned(64))) = {0};
     float *u = opt->u + i * padded(d.tensor);
     for (size_t k = opt->chunk_at[i]; k < opt->chunk_at[i + 1]; k++)
         for (size_t j = 0; j < F + 2; j++) total[j] += opt->sums[k * (F + 2) + j];
-    for (size_t j = 0; j < F; j++) mean[j] = (float)(total[j] / (double)opt->counts[i]);
-    opt->inverse_rms[2 * i] = inverse_rms(total[F], opt->counts[i]);
-    opt->inverse_rms[2 * i + 1] = inverse_rms(total[F + 1], opt->counts[i]);
+    for (size_t j = 0; j < F; j++) mean[j] = (float)(total[j] / (double)opt->common.counts[i]);
+    opt->inverse_rms[2 * i] = readout_inverse_rms(total[F], (double)opt->common.counts[i]);
+    opt->inverse_rms[2 * i + 1] = readout_inverse_rms(total[F + 1], (double)opt->common.counts[i]);
     opt->kernels->tensor_rnn(opt->weights, mean, u, opt->bias_tensor + i * padded(3 * d.tensor), u, NULL);
 }
 
 /* Phase 2: rule 12. */
 static void chunk_apply(const step_call *s, const group *g, const chunk *c) {
-    lopt_optimizer *opt = s->opt;
-    const int attention = opt->layout.dims.attention, direct = opt->param_type == NUMBER_FP32;
+    cpu_optimizer *opt = s->opt;
+    const int attention = opt->common.layout.dims.attention, direct = opt->common.param_type == NUMBER_FP32;
     float *theta = opt->theta + opt->param_at[c->tensor] + c->first;
     float *move = waiting(s, g, c, opt->move), *attend = attention ? waiting(s, g, c, opt->attend) : NULL;
-    const step_apply_args a = {c->n, theta, attention ? attend : theta, move, attend, opt->inverse_rms[2 * c->tensor],
-                               opt->inverse_rms[2 * c->tensor + 1], (float)opt->options.lr_scale, (float)opt->options.weight_decay};
+    const step_apply_args a = {c->n,
+                               theta,
+                               attention ? attend : theta,
+                               move,
+                               attend,
+                               opt->inverse_rms[2 * c->tensor],
+                               opt->inverse_rms[2 * c->tensor + 1],
+                               (float)opt->common.options.lr_scale,
+                               (float)opt->common.options.weight_decay};
     opt->kernels->step_apply(&a);
-    if (!attention || !direct) numbers_write(opt->param_type, a.phi, c->n, s->params[c->tensor], c->first);
+    if (!attention || !direct) numbers_write(opt->common.param_type, a.phi, c->n, s->params[c->tensor], c->first);
 }
 
 static void group_step(const step_call *s, const group *g) {
-    lopt_optimizer *opt = s->opt;
-    const lopt_dims d = opt->layout.dims;
+    cpu_optimizer *opt = s->opt;
+    const lopt_dims d = opt->common.layout.dims;
 #ifdef _OPENMP
 #pragma omp parallel if (g->end_chunk - g->first_chunk > 1)
 #endif
@@ -150,12 +161,12 @@ static void group_step(const step_call *s, const group *g) {
 
 /* Rule 14, over the tensors that took part. */
 static void global_finish(const step_call *s) {
-    lopt_optimizer *opt = s->opt;
-    const size_t T = (size_t)opt->layout.dims.tensor;
+    cpu_optimizer *opt = s->opt;
+    const size_t T = (size_t)opt->common.layout.dims.tensor;
     double sum[TENSOR_SIZE_MAX] = {0};
     float mean[TENSOR_SIZE_MAX + 16] __attribute__((aligned(64))) = {0};
     size_t n = 0;
-    for (size_t i = 0; i < opt->num_tensors; i++) {
+    for (size_t i = 0; i < opt->common.num_tensors; i++) {
         if (s->grads[i] == NULL) continue;
         for (size_t j = 0; j < T; j++) sum[j] += opt->u[i * padded((int)T) + j];
         opt->started[i] = 1;
@@ -165,21 +176,12 @@ static void global_finish(const step_call *s) {
     opt->kernels->global_rnn(opt->weights, mean, opt->v, opt->v, NULL);
 }
 
-static lopt_status check_call(const lopt_optimizer *opt, float *const *params, const float *const *grads, const void *stream) {
-    LOPT_CHECK(opt != NULL && params != NULL && grads != NULL, LOPT_ERR_ARGUMENT, "lopt_optimizer_step: opt, params and grads must not be NULL");
-    LOPT_CHECK(stream == NULL, LOPT_ERR_ARGUMENT, "lopt_optimizer_step: stream must be NULL on the CPU");
-    LOPT_CHECK(opt->attended == NULL, LOPT_ERR_ARGUMENT,
-               "lopt_optimizer_step: the parameters are swapped; call lopt_optimizer_swap once more before stepping");
-    for (size_t i = 0; i < opt->num_tensors; i++)
-        LOPT_CHECK(params[i] != NULL || grads[i] == NULL, LOPT_ERR_ARGUMENT, "lopt_optimizer_step: params[%zu] is NULL", i);
-    return LOPT_OK;
-}
-
-lopt_status lopt_optimizer_step(lopt_optimizer *opt, float *const *params, const float *const *grads, void *stream) {
-    LOPT_TRY(check_call(opt, params, grads, stream));
-    step_call s = {opt, params, grads, opt->grad_scale ? *opt->grad_scale : 1.0f, 0.0f};
+lopt_status cpu_step(lopt_optimizer *o, float *const *params, const float *const *grads, void *stream) {
+    cpu_optimizer *opt = (cpu_optimizer *)o;
+    (void)stream;
+    step_call s = {opt, params, grads, o->grad_scale ? *o->grad_scale : 1.0f, 0.0f};
     if (!mean_log_lr(&s, &s.mean_log_lr)) return LOPT_OK; /* all rest: neither a step nor a skipped one */
-    const int skip = opt->found_inf ? *opt->found_inf != 0.0f : !opt->zero_nonfinite && !gradients_usable(&s);
+    const int skip = o->found_inf ? *o->found_inf != 0.0f : !o->zero_nonfinite && !gradients_usable(&s);
     if (skip) {
         opt->skipped++;
         return LOPT_OK;

@@ -1,0 +1,175 @@
+/* Steps on a GPU, timed from the host: batches of steps are enqueued, then waited for, so that what the host does is hidden as it is in training. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "base/status.h"
+#include "csrc/bench/clock.h"
+#include "kernels/cuda/gpu.h"
+#include "lopt/meta.h"
+
+enum { WARM_UP = 3, BATCHES_MIN = 5, BATCHES_MAX = 1000, COPIES = 10, PATTERN = 1 << 20 };
+#define BATCH_SECONDS 0.02
+#define COPY_BYTES ((size_t)1 << 30)
+
+typedef struct gpu_bench {
+    const lopt_gpu_step_options *o;
+    const gpu_runtime *gpu;
+    size_t total, number_size;
+    void *stream, *graph;
+    void *numbers; /* parameters, then gradients */
+    float **params;
+    const float **grads;
+    lopt_optimizer *opt;
+} gpu_bench;
+
+static void bench_free(gpu_bench *b) {
+    lopt_optimizer_free(b->opt);
+    if (b->graph) b->gpu->graph_destroy(b->o->device, b->graph);
+    if (b->numbers) b->gpu->release(b->o->device, b->numbers);
+    if (b->stream) b->gpu->stream_destroy(b->o->device, b->stream);
+    free(b->params);
+    free(b->grads);
+}
+
+/* Small numbers of both signs all over the device's buffer: 0.01 to 0.04 in each of the number types. */
+static lopt_status fill(const gpu_bench *b) {
+    const size_t bytes = 2 * b->total * b->number_size, part = bytes < PATTERN ? bytes : (size_t)PATTERN;
+    void *memory = NULL;
+    LOPT_TRY(memory_alloc(PATTERN, 1, "a benchmark", &memory));
+    float *numbers = memory;
+    uint16_t *halves = memory;
+    const int bf16 = b->o->dtype && strcmp(b->o->dtype, "bf16") == 0;
+    for (size_t i = 0; i < PATTERN / b->number_size; i++) {
+        const size_t r = i * 2654435761u >> 7;
+        const uint16_t half = (uint16_t)((bf16 ? 0x3c80 : 0x2300) + (r % 64) + ((r >> 6) % 2 << 15));
+        if (b->number_size == sizeof(float)) numbers[i] = ((float)(r % 1999) * 1e-3f - 1.0f) * 0.04f;
+        if (b->number_size != sizeof(float)) halves[i] = half;
+    }
+    lopt_status status = b->gpu->upload(b->o->device, b->numbers, memory, part, b->stream);
+    for (size_t at = part; at < bytes && status == LOPT_OK; at += part)
+        status = b->gpu->copy(b->o->device, (char *)b->numbers + at, b->numbers, bytes - at < part ? bytes - at : part, b->stream);
+    free(memory);
+    return status;
+}
+
+static lopt_status make_model(gpu_bench *b) {
+    const lopt_gpu_step_options *o = b->o;
+    void *memory = NULL;
+    LOPT_TRY(memory_alloc(o->num_tensors, sizeof *b->params, "a benchmark", &memory));
+    b->params = memory;
+    LOPT_TRY(memory_alloc(o->num_tensors, sizeof *b->grads, "a benchmark", &memory));
+    b->grads = memory;
+    LOPT_TRY(b->gpu->stream_create(o->device, &b->stream));
+    LOPT_TRY(b->gpu->allocate(o->device, 2 * b->total * b->number_size, b->stream, &b->numbers));
+    LOPT_TRY(fill(b));
+    char *at = b->numbers;
+    for (size_t i = 0; i < o->num_tensors; i++, at += o->counts[i - 1] * b->number_size) {
+        b->params[i] = (float *)(void *)at;
+        b->grads[i] = (const float *)(void *)(at + b->total * b->number_size);
+    }
+    return LOPT_OK;
+}
+
+static lopt_status make_optimizer(gpu_bench *b) {
+    const lopt_gpu_step_options *o = b->o;
+    lopt_optimizer_options options = LOPT_OPTIMIZER_OPTIONS_INIT;
+    lopt_weights *w = NULL;
+    char device[32];
+    snprintf(device, sizeof device, "cuda:%d", o->device);
+    options.device = device;
+    options.state_dtype = o->state_dtype;
+    options.param_dtype = options.grad_dtype = o->dtype;
+    LOPT_TRY(lopt_weights_init(o->weights, 0, &w));
+    const lopt_status status = lopt_optimizer_create(w, &options, o->num_tensors, o->counts, b->params, b->stream, &b->opt);
+    lopt_weights_free(w);
+    return status;
+}
+
+static lopt_status one_step(gpu_bench *b) {
+    if (b->graph) return b->gpu->graph_launch(b->o->device, b->graph, b->stream);
+    return lopt_optimizer_step(b->opt, b->params, b->grads, b->stream);
+}
+
+static lopt_status capture(gpu_bench *b) {
+    LOPT_TRY(b->gpu->capture_begin(b->o->device, b->stream));
+    const lopt_status status = lopt_optimizer_step(b->opt, b->params, b->grads, b->stream);
+    void *graph = NULL;
+    const lopt_status ended =
+        b->gpu->capture_end(b->o->device, b->stream, &graph); /* whatever happened: the stream must be free again */
+    b->graph = graph;
+    return status == LOPT_OK ? ended : status;
+}
+
+static lopt_status timed_batch(gpu_bench *b, size_t steps, double *seconds) {
+    const double start = clock_seconds();
+    for (size_t i = 0; i < steps; i++) LOPT_TRY(one_step(b));
+    LOPT_TRY(b->gpu->wait(b->o->device));
+    *seconds = (clock_seconds() - start) / (double)steps;
+    return LOPT_OK;
+}
+
+static int ascending(const void *a, const void *b) {
+    const double x = *(const double *)a, y = *(const double *)b;
+    return x < y ? -1 : x > y;
+}
+
+static lopt_status time_steps(gpu_bench *b, lopt_gpu_step *out) {
+    double taken[BATCHES_MAX], one = 0.0;
+    size_t n = 0;
+    LOPT_TRY(timed_batch(b, WARM_UP, &one));
+    LOPT_TRY(timed_batch(b, WARM_UP, &one));
+    const size_t steps = one < BATCH_SECONDS ? (size_t)(BATCH_SECONDS / (one + 1e-9)) + 1 : 1;
+    const double end = clock_seconds() + b->o->seconds;
+    while (n < BATCHES_MAX && (n < BATCHES_MIN || clock_seconds() < end)) LOPT_TRY(timed_batch(b, steps, &taken[n++]));
+    qsort(taken, n, sizeof taken[0], ascending);
+    out->seconds = taken[n / 2];
+    out->low = taken[n / 4];
+    out->high = taken[3 * n / 4];
+    return LOPT_OK;
+}
+
+/* From one half of the model's own buffer to the other, or of a larger one where there is memory for it. */
+static lopt_status time_copy(gpu_bench *b, lopt_gpu_step *out) {
+    void *more = NULL;
+    const int device = b->o->device;
+    size_t bytes = b->total * b->number_size;
+    if (bytes < COPY_BYTES && b->gpu->allocate(device, 2 * COPY_BYTES, b->stream, &more) == LOPT_OK) bytes = COPY_BYTES;
+    char *memory = more ? more : b->numbers;
+    lopt_status status = b->gpu->copy(device, memory + bytes, memory, bytes, b->stream);
+    if (status == LOPT_OK) status = b->gpu->wait(device);
+    const double start = clock_seconds();
+    for (int i = 0; i < COPIES && status == LOPT_OK; i++) status = b->gpu->copy(device, memory + bytes, memory, bytes, b->stream);
+    if (status == LOPT_OK) status = b->gpu->wait(device);
+    out->copy_per_second = 2.0 * COPIES * (double)bytes / (clock_seconds() - start);
+    if (more) b->gpu->release(device, more);
+    return status;
+}
+
+static lopt_status measure(gpu_bench *b, lopt_gpu_step *out) {
+    unsigned multiprocessors = 0;
+    LOPT_TRY(b->gpu->open(b->o->device, &multiprocessors));
+    LOPT_TRY(b->gpu->name(b->o->device, out->device, sizeof out->device));
+    LOPT_TRY(make_model(b));
+    LOPT_TRY(make_optimizer(b));
+    out->bytes_held = (double)lopt_optimizer_memory(b->opt);
+    LOPT_TRY(b->gpu->wait(b->o->device));
+    if (b->o->graph) LOPT_TRY(capture(b));
+    LOPT_TRY(time_steps(b, out));
+    return time_copy(b, out);
+}
+
+lopt_status lopt_gpu_step_measure(const lopt_gpu_step_options *o, lopt_gpu_step *out) {
+    lopt_gpu_step result = {{0}, 0.0, 0.0, 0.0, 0.0, 0.0};
+    LOPT_CHECK(o != NULL && out != NULL && o->struct_size == sizeof *o && o->counts != NULL && o->num_tensors > 0 && o->device >= 0,
+               LOPT_ERR_ARGUMENT,
+               "a GPU's steps cannot be timed: options, out and counts must not be NULL, the device not be negative");
+    gpu_bench b = {.o = o, .gpu = gpu_runtime_current(), .number_size = o->dtype == NULL || strcmp(o->dtype, "fp32") == 0 ? 4 : 2};
+    LOPT_CHECK(b.gpu != NULL, LOPT_ERR_UNSUPPORTED, "device \"cuda\": not in this build, which has the CPU alone");
+    for (size_t i = 0; i < o->num_tensors; i++) b.total += o->counts[i];
+    const lopt_status status = measure(&b, &result);
+    bench_free(&b);
+    if (status == LOPT_OK) *out = result;
+    return status;
+}

@@ -1,0 +1,183 @@
+/* The optimizer on the CPU, apart from its step: making and releasing it, and all that moves its numbers. */
+#include "csrc/optimizer/cpu.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "base/status.h"
+
+static cpu_optimizer *cpu_of(lopt_optimizer *o) { return (cpu_optimizer *)o; }
+
+/* ---- Making --------------------------------------------------------------------------------------------------------------- */
+
+static void read_params(const cpu_optimizer *opt, float *const *params, float *to) {
+    for (size_t i = 0; i < opt->common.num_tensors; i++)
+        numbers_read(opt->common.param_type, params[i], 0, opt->common.counts[i], to + opt->param_at[i]);
+}
+
+static void start(cpu_optimizer *opt, float *const *params) {
+    const lopt_dims d = opt->common.layout.dims;
+    const lopt_optimizer_options *o = &opt->common.options;
+    read_params(opt, params, opt->theta);
+    for (size_t i = 0; i < opt->common.num_tensors; i++) {
+        step_initial_state(opt->weights, opt->kernels->lanes, o->seed, o->init_lr_min, o->init_lr_max, i, opt->common.counts[i],
+                           opt->state + opt->state_at[i]);
+        memcpy(opt->u + i * padded(d.tensor), prepared_initial(opt->weights, W_TENSOR_INITIAL_STATE),
+               (size_t)d.tensor * sizeof(float));
+    }
+    memcpy(opt->v, prepared_initial(opt->weights, W_GLOBAL_INITIAL_STATE), (size_t)d.global * sizeof(float));
+    cpu_sum_log_lr(opt);
+}
+
+static void destroy(lopt_optimizer *o) {
+    cpu_optimizer *opt = cpu_of(o);
+    void *const buffers[] = {opt->param_at,   opt->state_at, opt->chunk_at, opt->chunks,      opt->groups,      opt->started,
+                             opt->theta,      opt->state,    opt->move,     opt->attend,      opt->u,           opt->v,
+                             opt->bias_param, opt->sums,     opt->log_lr,   opt->bias_tensor, opt->inverse_rms, opt->attended};
+    for (size_t i = 0; i < sizeof buffers / sizeof buffers[0]; i++) free(buffers[i]);
+    prepared_free(opt->weights);
+    free(opt);
+}
+
+static lopt_status create(const lopt_optimizer *common, const lopt_weights *w, float *const *params, void *stream,
+                          lopt_optimizer **out) {
+    lopt_status status = LOPT_OK;
+    void *memory = NULL;
+    (void)stream;
+    LOPT_TRY(memory_alloc(1, sizeof(cpu_optimizer), "an optimizer", &memory));
+    cpu_optimizer *opt = memory;
+    opt->common = *common;
+    opt->common.bytes += sizeof *opt;
+    opt->kernels = cpu_kernels_current();
+    LOPT_TRY_CLEANUP(prepared_create(&w->layout, w->data, &opt->weights));
+    opt->common.bytes += prepared_bytes(opt->weights);
+    LOPT_TRY_CLEANUP(cpu_plan(opt));
+    start(opt, params);
+    *out = &opt->common;
+    return LOPT_OK;
+cleanup:
+    destroy(&opt->common);
+    return status;
+}
+
+/* ---- Controls ------------------------------------------------------------------------------------------------------------- */
+
+static lopt_status set_rates(lopt_optimizer *o, double lr_scale, double weight_decay, void *stream) {
+    (void)o, (void)lr_scale, (void)weight_decay, (void)stream; /* a step reads the options */
+    return LOPT_OK;
+}
+
+static lopt_status set_scaler(lopt_optimizer *o, const float *grad_scale, const float *found_inf) {
+    (void)o, (void)grad_scale, (void)found_inf;
+    return LOPT_OK;
+}
+
+/* ---- Parameters ----------------------------------------------------------------------------------------------------------- */
+
+static lopt_status true_params(lopt_optimizer *o, float *const *out, void *stream) {
+    const cpu_optimizer *opt = cpu_of(o);
+    (void)stream;
+    for (size_t i = 0; i < o->num_tensors; i++) memcpy(out[i], opt->theta + opt->param_at[i], o->counts[i] * sizeof(float));
+    return LOPT_OK;
+}
+
+static lopt_status set_params(lopt_optimizer *o, float *const *params, void *stream) {
+    cpu_optimizer *opt = cpu_of(o);
+    (void)stream;
+    read_params(opt, params, opt->theta);
+    if (opt->attended) memcpy(opt->attended, opt->theta, o->total * sizeof(float));
+    return LOPT_OK;
+}
+
+static lopt_status hold_attended(lopt_optimizer *o, int hold) {
+    cpu_optimizer *opt = cpu_of(o);
+    if (hold == (opt->attended != NULL)) return LOPT_OK;
+    if (hold) {
+        LOPT_TRY(memory_floats(o->total, "the attended parameters while swapped", &opt->attended));
+        o->bytes += o->total * sizeof(float);
+        return LOPT_OK;
+    }
+    free(opt->attended);
+    opt->attended = NULL;
+    o->bytes -= o->total * sizeof(float);
+    return LOPT_OK;
+}
+
+/* While swapped, `attended` keeps what the user's buffers held. */
+static lopt_status swap(lopt_optimizer *o, float *const *params, void *stream) {
+    cpu_optimizer *opt = cpu_of(o);
+    (void)stream;
+    if (!o->swapped) {
+        LOPT_TRY(hold_attended(o, 1));
+        read_params(opt, params, opt->attended);
+    }
+    for (size_t i = 0; i < o->num_tensors; i++)
+        numbers_write(o->param_type, (o->swapped ? opt->attended : opt->theta) + opt->param_at[i], o->counts[i], params[i], 0);
+    return o->swapped ? hold_attended(o, 0) : LOPT_OK;
+}
+
+/* ---- State ---------------------------------------------------------------------------------------------------------------- */
+
+static lopt_status read_progress(lopt_optimizer *o, optimizer_progress *out) {
+    const cpu_optimizer *opt = cpu_of(o);
+    out->step = opt->step;
+    out->skipped = opt->skipped;
+    if (out->started) memcpy(out->started, opt->started, o->num_tensors);
+    return LOPT_OK;
+}
+
+static lopt_status write_progress(lopt_optimizer *o, const optimizer_progress *p) {
+    cpu_optimizer *opt = cpu_of(o);
+    opt->step = p->step;
+    opt->skipped = p->skipped;
+    memcpy(opt->started, p->started, o->num_tensors);
+    return LOPT_OK;
+}
+
+/* The place of element `at` of a part. */
+static float *element(cpu_optimizer *opt, const state_piece *piece, size_t at) {
+    const lopt_dims d = opt->common.layout.dims;
+    const size_t i = piece->tensor;
+    switch (piece->part) {
+    case PART_GLOBAL: return opt->v + at;
+    case PART_TENSOR: return opt->u + i * padded(d.tensor) + at;
+    case PART_THETA: return opt->theta + opt->param_at[i] + at;
+    case PART_ATTENDED: return opt->attended + opt->param_at[i] + at;
+    default: break;
+    }
+    const state_place p = state_part_place(d, piece->part, opt->common.counts[i], at);
+    return opt->state + opt->state_at[i] + state_index(opt->kernels->lanes, dims_state(d), p.parameter, p.component);
+}
+
+static lopt_status read_piece(lopt_optimizer *o, const state_piece *piece, float *to) {
+    for (size_t k = 0; k < piece->count; k++) to[k] = *element(cpu_of(o), piece, piece->first + k);
+    return LOPT_OK;
+}
+
+static lopt_status write_piece(lopt_optimizer *o, const state_piece *piece, const float *from) {
+    for (size_t k = 0; k < piece->count; k++) *element(cpu_of(o), piece, piece->first + k) = from[k];
+    return LOPT_OK;
+}
+
+static lopt_status loaded(lopt_optimizer *o) {
+    cpu_sum_log_lr(cpu_of(o));
+    return LOPT_OK;
+}
+
+const optimizer_backend cpu_backend = {
+    .create = create,
+    .destroy = destroy,
+    .step = cpu_step,
+    .set_rates = set_rates,
+    .set_scaler = set_scaler,
+    .true_params = true_params,
+    .set_params = set_params,
+    .swap = swap,
+    .hold_attended = hold_attended,
+    .read_progress = read_progress,
+    .write_progress = write_progress,
+    .read_piece = read_piece,
+    .write_piece = write_piece,
+    .loaded = loaded,
+};

@@ -1,0 +1,77 @@
+/* 16-bit floats to float and back, rounding to nearest even: plain integer arithmetic that compilers vectorise, single instructions on
+ * CUDA (where subnormal floats are flushed, which the integer way to and from fp16 could not stand). */
+#ifndef LOPT_CELL_HALF_H
+#define LOPT_CELL_HALF_H
+
+#include "kernels/cell/vf.h"
+
+/* What numbers in memory are. */
+typedef enum number_type { NUMBER_FP32, NUMBER_BF16, NUMBER_FP16 } number_type;
+
+CELL_FN float bits_to_float(uint32_t u) {
+    float f;
+    memcpy(&f, &u, sizeof f);
+    return f;
+}
+CELL_FN uint32_t float_to_bits(float f) {
+    uint32_t u;
+    memcpy(&u, &f, sizeof u);
+    return u;
+}
+
+CELL_FN float bf16_to_float(uint16_t h) { return bits_to_float((uint32_t)h << 16); }
+
+#if defined(__CUDA_ARCH__)
+CELL_FN uint16_t float_to_bf16(float f) {
+    uint16_t h;
+    asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(h) : "f"(f));
+    return h;
+}
+CELL_FN float fp16_to_float(uint16_t h) {
+    float f;
+    asm("cvt.f32.f16 %0, %1;" : "=f"(f) : "h"(h));
+    return f;
+}
+CELL_FN uint16_t float_to_fp16(float f) {
+    uint16_t h;
+    asm("cvt.rn.f16.f32 %0, %1;" : "=h"(h) : "f"(f));
+    return h;
+}
+#else
+CELL_FN uint16_t float_to_bf16(float f) {
+    uint32_t u = float_to_bits(f), rounded = (u + 0x7FFFu + ((u >> 16) & 1u)) >> 16;
+    return (uint16_t)((u & 0x7FFFFFFFu) > 0x7F800000u ? (u >> 16) | 0x40u : rounded); /* NaN stays NaN */
+}
+
+/* The exponent is moved by a multiplication with a power of two, which renders subnormals too. */
+CELL_FN float fp16_to_float(uint16_t h) {
+    uint32_t sign = (uint32_t)(h & 0x8000u) << 16, rest = (uint32_t)(h & 0x7FFFu) << 13;
+    uint32_t finite = float_to_bits(bits_to_float(rest) * 0x1p112f), special = rest | 0x7F800000u;
+    return bits_to_float(sign | ((h & 0x7C00u) == 0x7C00u ? special : finite));
+}
+
+CELL_FN uint16_t float_to_fp16(float f) {
+    uint32_t u = float_to_bits(f), sign = (u >> 16) & 0x8000u, size = u & 0x7FFFFFFFu;
+    /* below 2^-14 the sum with 0.5 leaves the rounded subnormal in the low bits */
+    uint32_t subnormal = float_to_bits(bits_to_float(size) + 0.5f) - 0x3F000000u;
+    uint32_t normal = (size - 0x38000000u + 0xFFFu + ((size >> 13) & 1u)) >> 13;
+    uint32_t result = size < 0x38800000u ? subnormal : normal;
+    if (size >= 0x477FF000u) result = 0x7C00u; /* 65520 and beyond round to infinity */
+    if (size > 0x7F800000u) result = 0x7E00u;
+    return (uint16_t)(sign | result);
+}
+
+#endif
+
+/* Element i of an array of that type. */
+CELL_FN float number_read(number_type type, const void *from, size_t i) {
+    if (type == NUMBER_FP32) return ((const float *)from)[i];
+    const uint16_t h = ((const uint16_t *)from)[i];
+    return type == NUMBER_BF16 ? bf16_to_float(h) : fp16_to_float(h);
+}
+CELL_FN void number_write(number_type type, void *to, size_t i, float value) {
+    if (type == NUMBER_FP32) ((float *)to)[i] = value;
+    else ((uint16_t *)to)[i] = type == NUMBER_BF16 ? float_to_bf16(value) : float_to_fp16(value);
+}
+
+#endif

@@ -1,0 +1,198 @@
+/* Phase 1: rules 1 to 11 for every parameter of the tensors that take part. A thread is two parameters, a warp takes tiles, a block chunks.
+ * With one parameter per thread, twice as many weights would be fetched: 1690 instructions per parameter instead of 1480.
+ *
+ * Per parameter with the default sizes, fp32 (mixed): 76 (40) bytes of state and 4 of gradient read, as much state and 4, with attention 8,
+ * of waiting updates written; 718 multiply-adds, with attention. */
+#ifndef LOPT_KERNELS_CUDA_ADVANCE_CUH
+#define LOPT_KERNELS_CUDA_ADVANCE_CUH
+
+#define VF_LANES 2
+#include "kernels/cuda/block.cuh"
+#include "kernels/cuda/kernels.h"
+
+#include "kernels/cell/gru.h"
+#include "kernels/cell/readout.h"
+
+/* The shapes that are compiled with constant sizes, and all others. Tensor and global sizes do not matter here. */
+struct attending_shape {
+    static __device__ lopt_dims dims(const gpu_model &) { return {10, 30, 20, 4, 1, 1, 1, 1}; }
+};
+struct plain_shape {
+    static __device__ lopt_dims dims(const gpu_model &) { return {10, 30, 20, 4, 0, 1, 1, 1}; }
+};
+struct any_shape {
+    static __device__ lopt_dims dims(const gpu_model &m) { return m.dims; }
+};
+
+/* What the tiles of a chunk share. */
+struct chunk_work {
+    const float *bias; /* [3P], shared memory */
+    const void *grads;
+    float divisor, mean_log_lr;
+    int first_step;
+    float *tiles;         /* the chunk's private state */
+    float *move, *attend; /* of the chunk's first parameter */
+    uint64_t first;       /* that parameter's place in the tensor */
+    unsigned n;
+};
+
+/* How private state is kept (model.h): hidden state, averages and log learning rates of a thread's two parameters, i and i + 32.
+ * tile: from this lane on. */
+struct fp32_state {
+    static const int mixed = 0;
+    static __device__ vf load(const float *tile, int c) { return vf{tile[c * GPU_TILE], tile[c * GPU_TILE + GPU_WARP]}; }
+    static __device__ void store(float *tile, int c, vf a) {
+        tile[c * GPU_TILE] = a.x;
+        tile[c * GPU_TILE + GPU_WARP] = a.y;
+    }
+    static __device__ vf load_hidden(const float *tile, int c) { return load(tile, c); }
+    static __device__ vf load_average(const float *tile, int c) { return load(tile, c); }
+    static __device__ vf load_rate(const float *tile, int c) { return load(tile, c); }
+    static __device__ void store_hidden(float *tile, int c, vf a) { store(tile, c, a); }
+    static __device__ void store_average(float *tile, int c, vf a) { store(tile, c, a); }
+    static __device__ void store_rate(float *tile, int c, vf a) { store(tile, c, a); }
+};
+struct mixed_state {
+    static const int mixed = 1;
+    static __device__ uint32_t load(const float *tile, int c) { return ((const uint32_t *)tile)[c * GPU_WARP]; }
+    static __device__ void store(float *tile, int c, uint16_t x, uint16_t y) {
+        ((uint32_t *)tile)[c * GPU_WARP] = x | (uint32_t)y << 16;
+    }
+    static __device__ vf load_hidden(const float *tile, int c) {
+        const uint32_t both = load(tile, c);
+        return vf{fp16_to_float((uint16_t)both), fp16_to_float((uint16_t)(both >> 16))};
+    }
+    static __device__ vf load_average(const float *tile, int c) {
+        const uint32_t both = load(tile, c);
+        return vf{bf16_to_float((uint16_t)both), bf16_to_float((uint16_t)(both >> 16))};
+    }
+    static __device__ vf load_rate(const float *tile, int c) { return vf{tile[c * GPU_WARP], tile[c * GPU_WARP + GPU_WARP]}; }
+    static __device__ void store_hidden(float *tile, int c, vf a) { store(tile, c, float_to_fp16(a.x), float_to_fp16(a.y)); }
+    static __device__ void store_average(float *tile, int c, vf a) { store(tile, c, float_to_bf16(a.x), float_to_bf16(a.y)); }
+    static __device__ void store_rate(float *tile, int c, vf a) {
+        tile[c * GPU_WARP] = a.x;
+        tile[c * GPU_WARP + GPU_WARP] = a.y;
+    }
+};
+
+__device__ static inline float gradient_of(const gpu_model &m, const chunk_work &k, unsigned i) {
+    const float g = i < k.n ? gradient_read(m, k.grads, k.first + i, k.divisor) : 0.0f;
+    return m.zero_nonfinite && !gradient_usable(g) ? 0.0f : g;
+}
+
+/* Adds what the pair contributes. exists: 1 or 0 for each. sums [gpu_sums] */
+__device__ static inline void add_sums(lopt_dims d, const vf *h, const vf *x, const cell_readout &o, vf exists, float *sums) {
+    const int P = d.param, X = dims_features(d);
+    for (int j = 0; j < P; j++) sums[j] += vf_sum(exists * h[j]);
+    for (int j = 0; j < X; j++) sums[P + j] += vf_sum(exists * x[j]);
+    sums[P + X] += vf_sum(exists * o.direction * o.direction);
+    sums[P + X + 1] += vf_sum(exists * o.attention * o.attention);
+    sums[P + X + 2] += vf_sum(exists * o.log_lr);
+}
+
+/* Lanes beyond n compute on zero gradients, write state that nobody reads, and take part in no sum. */
+template <class state>
+__device__ static inline void advance_tile(lopt_dims d, const gpu_model &m, const cell_weights &w, const chunk_work &k, unsigned t,
+                                           float *sums) {
+    const int P = d.param, S = d.scales, C = dims_state(d);
+    const unsigned i = t * GPU_TILE + gpu_lane(), i2 = i + GPU_WARP;
+    float *tile = k.tiles + t * gpu_tile_floats(d, state::mixed) + gpu_lane();
+    vf h[PARAM_SIZE_MAX], gates[3 * PARAM_SIZE_MAX], x[FEATURES_MAX], gbar[SCALES_MAX], lam[SCALES_MAX];
+    const vf g = {gradient_of(m, k, i), gradient_of(m, k, i2)};
+    for (int j = 0; j < P; j++) h[j] = state::load_hidden(tile, j);
+    for (int s = 0; s < S; s++) gbar[s] = state::load_average(tile, P + s), lam[s] = state::load_average(tile, P + S + s);
+    const vf log_lr = state::load_rate(tile, C - 1);
+    cell_decays decays;
+    decays_forward(d, &w, h, k.first_step, &decays);
+    averages_forward(d, &decays, g, gbar, lam);
+    for (int s = 0; s < S; s++) state::store_average(tile, P + s, gbar[s]), state::store_average(tile, P + S + s, lam[s]);
+    features_forward(d, gbar, lam, log_lr - k.mean_log_lr, x);
+    gru_forward(d, &w, k.bias, x, h, gates);
+    const cell_readout o = readout_forward(d, &w, h, x, log_lr);
+    for (int j = 0; j < P; j++) state::store_hidden(tile, j, h[j]);
+    state::store_rate(tile, C - 1, o.log_lr);
+    if (i < k.n) k.move[i] = o.move.x;
+    if (i2 < k.n) k.move[i2] = o.move.y;
+    if (d.attention && i < k.n) k.attend[i] = o.attend.x;
+    if (d.attention && i2 < k.n) k.attend[i2] = o.attend.y;
+    add_sums(d, h, x, o, vf{i < k.n ? 1.0f : 0.0f, i2 < k.n ? 1.0f : 0.0f}, sums);
+}
+
+__device__ static inline chunk_work chunk_begin(lopt_dims d, const gpu_model &m, const gpu_chunk &c, const float *bias) {
+    const uint64_t tile_at = m.tensors[c.tensor].tile_at + c.first / GPU_TILE, at = tile_at * GPU_TILE;
+    chunk_work k;
+    k.bias = bias;
+    k.grads = m.buffers[c.tensor].grads;
+    k.divisor = gradient_divisor(m);
+    k.mean_log_lr = m.control->mean_log_lr;
+    k.first_step = !m.started[c.tensor];
+    k.tiles = m.state + tile_at * gpu_tile_floats(d, m.mixed);
+    k.move = m.move + at;
+    k.attend = m.attend ? m.attend + at : (float *)m.buffers[c.tensor].params + c.first;
+    k.first = c.first;
+    k.n = c.n;
+    return k;
+}
+
+template <class shape, class state> __device__ static inline void advance_chunks(const gpu_model &m, const cell_weights &w) {
+    __shared__ float bias[3 * PARAM_SIZE_MAX];
+    __shared__ float part[GPU_WARPS][GPU_SUMS_MAX];
+    const lopt_dims d = shape::dims(m);
+    if (step_skipped(m)) return;
+    GRID_FOR(chunk, m.num_chunks) {
+        const gpu_chunk c = m.chunks[chunk];
+        if (m.buffers[c.tensor].grads == NULL) continue;
+        for (int j = (int)threadIdx.x; j < 3 * d.param; j += GPU_BLOCK) bias[j] = m.bias_param[c.tensor * padded(3 * d.param) + j];
+        __syncthreads();
+        const chunk_work k = chunk_begin(d, m, c, bias);
+        float sums[GPU_SUMS_MAX];
+        for (int j = 0; j < gpu_sums(d); j++) sums[j] = 0.0f;
+        for (unsigned t = gpu_warp(); t * GPU_TILE < c.n; t += GPU_WARPS) {
+            asm volatile("" ::: "memory"); /* or the biases are hoisted into registers that are not there, and spilled */
+            advance_tile<state>(d, m, w, k, t, sums);
+        }
+        block_sums(sums, gpu_sums(d), busy_warps(c.n), part, m.sums + chunk * (unsigned)gpu_sums(d));
+    }
+}
+
+__device__ static inline cell_weights cell_of(const gpu_cell &c) {
+    enum { INPUTS = 22, P = 10, S = 4 };
+    cell_weights w;
+    w.gate = c.weights;
+    w.candidate = w.gate + INPUTS * 2 * P;
+    w.update = w.candidate + INPUTS * P;
+    w.attention = w.update + P;
+    w.scale_decay = w.attention + P;
+    w.input_decay = w.scale_decay + P;
+    w.rate = w.input_decay + P;
+    w.update_gradient = w.rate + P;
+    w.attention_gradient = w.update_gradient + S;
+    w.scale_decay_bias = c.scale_decay_bias;
+    w.input_decay_bias = c.input_decay_bias;
+    w.rate_bias = c.rate_bias;
+    w.momentum = c.momentum;
+    w.step_offset = c.step_offset;
+    return w;
+}
+
+/* The kernels of one kind of state, and their choice by the optimizer's shape. */
+#define ADVANCE_KERNELS(suffix, state)                                                                                   \
+    __global__ __launch_bounds__(GPU_BLOCK, 2) void lopt_advance_attending##suffix(const __grid_constant__ gpu_model m,  \
+                                                                                   const __grid_constant__ gpu_cell c) { \
+        advance_chunks<attending_shape, state>(m, cell_of(c));                                                           \
+    }                                                                                                                    \
+    __global__ __launch_bounds__(GPU_BLOCK, 2) void lopt_advance_plain##suffix(const __grid_constant__ gpu_model m,      \
+                                                                               const __grid_constant__ gpu_cell c) {     \
+        advance_chunks<plain_shape, state>(m, cell_of(c));                                                               \
+    }                                                                                                                    \
+    __global__ __launch_bounds__(GPU_BLOCK, 2) void lopt_advance_any##suffix(const __grid_constant__ gpu_model m) {      \
+        advance_chunks<any_shape, state>(m, m.weights->cell);                                                            \
+    }                                                                                                                    \
+    void GPU_SYMBOL(gpu_advance##suffix)(gpu_launch * l, const gpu_model *m, const gpu_cell *cell) {                     \
+        const unsigned grid = gpu_grid(l, m->num_chunks, 2);                                                             \
+        if (!dims_default_cell(m->dims)) CUDA_LAUNCH(l, lopt_advance_any##suffix, grid, *m);                             \
+        else if (m->dims.attention) CUDA_LAUNCH(l, lopt_advance_attending##suffix, grid, *m, *cell);                     \
+        else CUDA_LAUNCH(l, lopt_advance_plain##suffix, grid, *m, *cell);                                                \
+    }
+
+#endif

@@ -1,0 +1,121 @@
+/* What the kernels share: who a thread is, sums in a fixed order, the look at a step's flags. */
+#ifndef LOPT_KERNELS_CUDA_BLOCK_CUH
+#define LOPT_KERNELS_CUDA_BLOCK_CUH
+
+#include "kernels/cell/features.h"
+#include "kernels/cuda/launch.h"
+#include "kernels/cuda/model.h"
+
+enum {
+    GPU_ROWS = 4,                   /* threads that sum a column */
+    GPU_ROW = GPU_BLOCK / GPU_ROWS, /* columns at a time */
+    GPU_COLUMNS_MAX = TENSOR_SIZE_MAX
+};
+
+/* Blocks for n work items, where `resident` blocks run on a multiprocessor at once. */
+static inline unsigned gpu_grid(const gpu_launch *l, uint64_t n, unsigned resident) {
+    const uint64_t blocks = (uint64_t)l->multiprocessors * resident;
+    return n < blocks ? (unsigned)n : (unsigned)blocks;
+}
+enum { GPU_RESIDENT = 2048 / GPU_BLOCK }; /* of kernels with few registers */
+
+/* Work items i < n of this block. */
+#define GRID_FOR(i, n) for (uint64_t i = blockIdx.x; i < (uint64_t)(n); i += gridDim.x)
+
+__device__ static inline unsigned gpu_lane(void) { return threadIdx.x % GPU_WARP; }
+__device__ static inline unsigned gpu_warp(void) { return threadIdx.x / GPU_WARP; }
+
+__device__ static inline float warp_sum(float a) {
+    for (int away = GPU_WARP / 2; away > 0; away /= 2) a += __shfl_xor_sync(0xffffffffu, a, away);
+    return a;
+}
+
+/* How many warps have a tile in a chunk of n parameters. */
+__device__ static inline unsigned busy_warps(unsigned n) {
+    const unsigned tiles = (n + GPU_TILE - 1) / GPU_TILE;
+    return tiles < GPU_WARPS ? tiles : (unsigned)GPU_WARPS;
+}
+
+/* out[j] = sum over the threads of the first `warps` warps of mine[j], j < count; always in the same order. part [GPU_WARPS][GPU_SUMS_MAX] is
+ * shared, free when this returns. Every thread must come. */
+__device__ static inline void block_sums(const float *mine, int count, unsigned warps, float (*part)[GPU_SUMS_MAX], float *out) {
+    if (gpu_warp() < warps) {
+        CELL_UNROLL
+        for (int j = 0; j < count; j++) {
+            const float sum = warp_sum(mine[j]);
+            if (gpu_lane() == 0) part[gpu_warp()][j] = sum;
+        }
+    }
+    __syncthreads();
+    for (int j = (int)threadIdx.x; j < count; j += GPU_BLOCK) {
+        float sum = part[0][j];
+        for (unsigned warp = 1; warp < warps; warp++) sum += part[warp][j];
+        out[j] = sum;
+    }
+    __syncthreads();
+}
+
+/* total[j] = sum of matrix[k][j] over rows first <= k < end, for j < count, in double: GPU_ROWS threads take every GPU_ROWS-th row. taking NULL,
+ * or: only rows whose tensor takes part. Shared: rows, total [GPU_COLUMNS_MAX]. Every thread must come. */
+template <class number>
+__device__ static inline void sum_columns(const number *matrix, uint64_t stride, uint64_t first, uint64_t end, int count,
+                                          const gpu_buffers *taking, double (*rows)[GPU_COLUMNS_MAX], double *total) {
+    const int row = (int)threadIdx.x / GPU_ROW;
+    for (int j = (int)threadIdx.x % GPU_ROW; j < count; j += GPU_ROW) {
+        double sum = 0.0;
+        CELL_UNROLL_4
+        for (uint64_t k = first + (unsigned)row; k < end; k += GPU_ROWS)
+            if (taking == NULL || taking[k].grads != NULL) sum += (double)matrix[k * stride + (unsigned)j];
+        rows[row][j] = sum;
+    }
+    __syncthreads();
+    for (int j = (int)threadIdx.x; j < count; j += GPU_BLOCK) {
+        double sum = rows[0][j];
+        for (int i = 1; i < GPU_ROWS; i++) sum += rows[i][j];
+        total[j] = sum;
+    }
+    __syncthreads();
+}
+
+/* Columns [first, first + count) of the sums over a tensor's parameters. */
+__device__ static inline void tensor_sums(const gpu_model &m, const gpu_tensor &t, int first, int count,
+                                          double (*rows)[GPU_COLUMNS_MAX], double *total) {
+    const uint64_t stride = (uint64_t)gpu_sums(m.dims);
+    if (m.num_spans) sum_columns(m.span_sums + first, stride, t.span_at, t.span_end, count, NULL, rows, total);
+    else sum_columns(m.sums + first, stride, t.chunk_at, t.chunk_end, count, NULL, rows, total);
+}
+
+/* The same decision in every kernel of a step: nothing of the model changes in a step that is skipped. */
+__device__ static inline bool step_skipped(const gpu_model &m) {
+    return m.found_inf ? *m.found_inf != 0.0f : m.control->unusable != 0;
+}
+
+__device__ static inline float gradient_divisor(const gpu_model &m) { return m.grad_scale ? *m.grad_scale : 1.0f; }
+
+/* A gradient entry, divided. The division is exact wherever the divisor is a power of two, and rounded correctly otherwise. */
+__device__ static inline float gradient_read(const gpu_model &m, const void *grads, uint64_t i, float divisor) {
+    const float g = number_read(m.grad_type, grads, i);
+    return divisor == 1.0f ? g : __fdiv_rn(g, divisor);
+}
+
+__device__ static inline bool gradient_usable(float g) { return fabsf(g) <= GRADIENT_MAX; } /* false for NaN too */
+
+/* The word of mixed state in which component c < C - 1 of parameter i stands. */
+__device__ static inline unsigned mixed_word(unsigned i, int c) { return (unsigned)c * GPU_WARP + i % GPU_WARP; }
+
+/* Component c of parameter i of a tile, read and written one at a time. */
+__device__ static inline float state_read(const gpu_model &m, const float *tile, unsigned i, int c) {
+    const int last = dims_state(m.dims) - 1;
+    if (!m.mixed) return tile[(unsigned)c * GPU_TILE + i];
+    if (c == last) return tile[(unsigned)last * GPU_WARP + i];
+    const uint16_t h = ((const uint16_t *)(tile + mixed_word(i, c)))[i / GPU_WARP];
+    return c < m.dims.param ? fp16_to_float(h) : bf16_to_float(h);
+}
+__device__ static inline void state_write(const gpu_model &m, float *tile, unsigned i, int c, float value) {
+    const int last = dims_state(m.dims) - 1;
+    if (!m.mixed) tile[(unsigned)c * GPU_TILE + i] = value;
+    else if (c == last) tile[(unsigned)last * GPU_WARP + i] = value;
+    else ((uint16_t *)(tile + mixed_word(i, c)))[i / GPU_WARP] = c < m.dims.param ? float_to_fp16(value) : float_to_bf16(value);
+}
+
+#endif

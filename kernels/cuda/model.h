@@ -1,0 +1,118 @@
+/* An optimizer in a device's memory, as host code fills it in and kernels read it: plain C, no CUDA header.
+ *
+ * Parameters are cut into tiles of 64 (two for each lane of a warp, 32 apart) and chunks of 4096 (a block's turn), neither of which spans
+ * two tensors. A tensor's tiles follow each other, the last one padded; true parameters and waiting updates are [tile][64]. All sums are
+ * formed per chunk by one block in a fixed order, then over a tensor's chunks and over tensors in a fixed order: no result depends on the
+ * number of blocks.
+ *
+ * Private state of a tile, C = P + 2S + 1 components: fp32 [C][64] floats. mixed [C - 1][32] words, each of two 16-bit numbers (of
+ * parameters i and i + 32), fp16 for the hidden state and bf16 for the averages, then [64] floats, the log learning rates. */
+#ifndef LOPT_KERNELS_CUDA_MODEL_H
+#define LOPT_KERNELS_CUDA_MODEL_H
+
+#include "kernels/cell/dense.h"
+#include "kernels/cell/half.h"
+#include "kernels/cell/start.h"
+#include "kernels/cell/weights_view.h"
+#include "kernels/cpu/prepared_view.h"
+#include "kernels/state_part.h"
+
+enum {
+    GPU_WARP = 32,
+    GPU_TILE = 2 * GPU_WARP,
+    GPU_CHUNK = 4096,
+    GPU_SPAN = 64, /* chunks of a tensor that are summed by one block, where a tensor has more */
+    GPU_BLOCK =
+        128, /* threads; two of them are on a multiprocessor in phase 1, so that one goes on where the other waits for its last warp */
+    GPU_WARPS = GPU_BLOCK / GPU_WARP,
+    GPU_SUMS_MAX = PARAM_SIZE_MAX + FEATURES_MAX + 3,
+    GPU_POINTERS = 224 /* tensors whose pointers one launch carries: arguments of a kernel are at most 4 KB */
+};
+
+/* Sums of a chunk: h' [P], x [X], d^2, e^2, alpha'. */
+CELL_FN int gpu_sums(lopt_dims d) { return d.param + dims_features(d) + 3; }
+
+typedef struct gpu_tensor {
+    uint64_t count;   /* parameters */
+    uint64_t tile_at; /* its first tile */
+    uint64_t chunk_at, chunk_end;
+    uint64_t span_at, span_end; /* where the model has spans */
+} gpu_tensor;
+
+typedef struct gpu_chunk {
+    uint64_t first; /* of its parameters in the tensor */
+    uint32_t tensor, n;
+} gpu_chunk;
+
+typedef struct gpu_span {
+    uint64_t chunk_at, chunk_end; /* of one tensor */
+} gpu_span;
+
+/* The caller's memory in the call at hand. grads NULL: the tensor rests. */
+typedef struct gpu_buffers {
+    void *params;
+    const void *grads;
+} gpu_buffers;
+
+/* What changes from step to step. */
+typedef struct gpu_control {
+    uint64_t step, skipped;
+    uint64_t taking_part; /* tensors, in the step at hand */
+    float lr_scale, weight_decay;
+    float mean_log_lr; /* over the tensors that take part */
+    uint32_t unusable; /* 1: a gradient was found that is not finite or too large */
+} gpu_control;
+
+/* The weights in the device's memory. */
+typedef struct gpu_weights {
+    cell_weights cell;
+    dense_matrix dense[DENSE_COUNT];
+    const float *param_bias, *tensor_bias, *global_bias; /* as in prepared_weights */
+    const float *initial_h, *initial_u, *initial_v;
+} gpu_weights;
+
+/* Everything; passed to kernels by value. */
+typedef struct gpu_model {
+    lopt_dims dims;
+    int mixed; /* state_dtype */
+    number_type param_type, grad_type;
+    uint64_t num_tensors, num_chunks;
+    uint64_t num_spans;         /* 0: no tensor has more than GPU_SPAN chunks, and they are summed at once */
+    const gpu_tensor *tensors;  /* [num_tensors] */
+    const gpu_chunk *chunks;    /* [num_chunks] */
+    const gpu_span *spans;      /* [num_spans] */
+    const gpu_weights *weights; /* [1] */
+    gpu_buffers *buffers;       /* [num_tensors] */
+    gpu_control *control;       /* [1] */
+    unsigned char *started;     /* [num_tensors] 1: has taken part in a step */
+    float *state;               /* [tiles][gpu_tile_floats] */
+    float *theta;               /* [tiles][64] true parameters */
+    float *move;        /* [tiles][64] updates that wait for phase 2; between steps, while swapped, the attended parameters */
+    float *attend;      /* likewise; NULL: no attention, or the caller's fp32 parameters are the waiting room */
+    float *sums;        /* [num_chunks][gpu_sums] */
+    double *span_sums;  /* [num_spans][gpu_sums] */
+    double *log_lr;     /* [num_tensors] sum of alpha as it is now */
+    float *u, *v;       /* [num_tensors][padded T], [padded G] */
+    float *bias_param;  /* [num_tensors][padded 3P] */
+    float *bias_tensor; /* [padded 3T]; v alone makes it, so it is the same for all tensors */
+    float *inverse_rms; /* [num_tensors][2] of move, of attend */
+    const float *grad_scale, *found_inf; /* the caller's, or NULL */
+    int zero_nonfinite;
+} gpu_model;
+
+/* 4-byte words of a tile's private state. */
+CELL_FN uint64_t gpu_tile_floats(lopt_dims d, int mixed) {
+    const uint64_t components = (uint64_t)dims_state(d);
+    return mixed ? (components - 1) * GPU_WARP + GPU_TILE : components * GPU_TILE;
+}
+CELL_FN uint64_t gpu_tiles(uint64_t parameters) { return (parameters + GPU_TILE - 1) / GPU_TILE; }
+
+/* The default cell's weights as an argument of the kernel: that is constant memory, from which they come two at a time into uniform registers.
+ * weights: gate, candidate, update, attention, scale_decay, input_decay, rate; then update's and attention's a. */
+enum { GPU_CELL_FLOATS = (12 + 10) * 30 + 5 * 10 + 2 * 4 };
+typedef struct gpu_cell {
+    float weights[GPU_CELL_FLOATS];
+    float scale_decay_bias, input_decay_bias, rate_bias, momentum, step_offset;
+} gpu_cell;
+
+#endif

@@ -1,0 +1,217 @@
+/* gpu_runtime on CUDA's runtime library. No call leaves another device current than it found. */
+#include <stdio.h>
+
+#include "kernels/cuda/table.cuh"
+
+extern "C" {
+#include "base/status.h"
+#include "kernels/cuda/gpu.h"
+}
+
+/* The device is current from here to the end of the scope. */
+struct current_device {
+    int before = -1;
+    cudaError_t error;
+    explicit current_device(int device) {
+        error = cudaGetDevice(&before);
+        if (error == cudaSuccess && before != device) error = cudaSetDevice(device);
+    }
+    ~current_device() {
+        int now = before;
+        if (before >= 0 && cudaGetDevice(&now) == cudaSuccess && now != before) (void)cudaSetDevice(before);
+    }
+};
+
+/* Records the failure of a call, and leaves no error behind that a later call of the caller's would find. */
+static lopt_status failed(cudaError_t error, const char *doing) {
+    (void)cudaGetLastError();
+    const lopt_status status = error == cudaErrorMemoryAllocation ? LOPT_ERR_MEMORY : LOPT_ERR_DEVICE;
+    return lopt_fail(status, "%s: CUDA says \"%s\" (error %d)", doing, cudaGetErrorString(error), (int)error);
+}
+
+static lopt_status cuda_open(int device, unsigned *multiprocessors) {
+    int count = 0, major = 0, minor = 0, sms = 0;
+    cudaError_t error = cudaGetDeviceCount(&count);
+    if (error != cudaSuccess) {
+        (void)cudaGetLastError();
+        return lopt_fail(LOPT_ERR_DEVICE,
+                         "device \"cuda\": there is no GPU with a working driver (CUDA says \"%s\"); use device \"cpu\"",
+                         cudaGetErrorString(error));
+    }
+    if (device >= count)
+        return lopt_fail(LOPT_ERR_ARGUMENT, "device \"cuda:%d\": this machine has %d, numbered from 0", device, count);
+    if ((error = cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device)) != cudaSuccess ||
+        (error = cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device)) != cudaSuccess ||
+        (error = cudaDeviceGetAttribute(&sms, cudaDevAttrMultiProcessorCount, device)) != cudaSuccess)
+        return failed(error, "asking a GPU what it is");
+    if (major < 8)
+        return lopt_fail(LOPT_ERR_UNSUPPORTED,
+                         "device \"cuda:%d\" has compute capability %d.%d; lopt's kernels need 8.0 (A100) or later", device, major,
+                         minor);
+    *multiprocessors = (unsigned)sms;
+    return LOPT_OK;
+}
+
+static lopt_status cuda_allocate(int device, size_t bytes, void *stream, void **out) {
+    current_device current(device);
+    void *memory = NULL;
+    cudaError_t error = current.error;
+    if (error == cudaSuccess) error = cudaMalloc(&memory, bytes);
+    if (error == cudaErrorMemoryAllocation) {
+        (void)cudaGetLastError();
+        return lopt_fail(LOPT_ERR_MEMORY,
+                         "device \"cuda:%d\" has no memory left for an optimizer's %zu bytes; free some or use fewer parameters",
+                         device, bytes);
+    }
+    if (error == cudaSuccess) error = cudaMemsetAsync(memory, 0, bytes, (cudaStream_t)stream);
+    if (error != cudaSuccess) {
+        (void)cudaFree(memory);
+        return failed(error, "making an optimizer's memory");
+    }
+    *out = memory;
+    return LOPT_OK;
+}
+
+static void cuda_release(int device, void *memory) {
+    current_device current(device);
+    if (cudaFree(memory) != cudaSuccess) (void)cudaGetLastError(); /* a device that failed has nothing left to release */
+}
+
+static lopt_status cuda_check_pointer(int device, const void *p) {
+    cudaPointerAttributes a;
+    const cudaError_t error = cudaPointerGetAttributes(&a, p);
+    if (error != cudaSuccess) return failed(error, "asking where a pointer points");
+    if (a.type == cudaMemoryTypeManaged) return LOPT_OK;
+    if (a.type != cudaMemoryTypeDevice)
+        return lopt_fail(LOPT_ERR_ARGUMENT, "memory of the host; device \"cuda\" takes pointers to its own");
+    if (a.device != device)
+        return lopt_fail(LOPT_ERR_ARGUMENT, "memory of device \"cuda:%d\"; this optimizer is on \"cuda:%d\"", a.device, device);
+    return LOPT_OK;
+}
+
+static lopt_status cuda_check_stream(int device, void *stream) {
+#if CUDART_VERSION >= 12080
+    int its = device;
+    if (stream == NULL || stream == cudaStreamLegacy || stream == cudaStreamPerThread) return LOPT_OK;
+    const cudaError_t error = cudaStreamGetDevice((cudaStream_t)stream, &its);
+    if (error != cudaSuccess) return failed(error, "asking for a stream's device");
+    if (its != device)
+        return lopt_fail(LOPT_ERR_ARGUMENT, "the stream is of device \"cuda:%d\"; this optimizer is on \"cuda:%d\"", its, device);
+#else
+    (void)device, (void)stream; /* a launch into it will fail */
+#endif
+    return LOPT_OK;
+}
+
+static int cuda_capturing(int device, void *stream) {
+    current_device current(device); /* the default stream is that of the current device */
+    cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
+    if (cudaStreamIsCapturing((cudaStream_t)stream, &status) != cudaSuccess) (void)cudaGetLastError();
+    return status != cudaStreamCaptureStatusNone;
+}
+
+static lopt_status copy(int device, void *to, const void *from, size_t bytes, cudaMemcpyKind kind, void *stream) {
+    current_device current(device);
+    cudaError_t error = current.error;
+    if (error == cudaSuccess) error = cudaMemcpyAsync(to, from, bytes, kind, (cudaStream_t)stream);
+    if (error == cudaSuccess) error = cudaStreamSynchronize((cudaStream_t)stream);
+    return error == cudaSuccess ? LOPT_OK : failed(error, "copying between host and device");
+}
+
+static lopt_status cuda_upload(int device, void *to, const void *from, size_t bytes, void *stream) {
+    return copy(device, to, from, bytes, cudaMemcpyHostToDevice, stream);
+}
+static lopt_status cuda_download(int device, void *to, const void *from, size_t bytes, void *stream) {
+    return copy(device, to, from, bytes, cudaMemcpyDeviceToHost, stream);
+}
+
+static lopt_status cuda_wait(int device) {
+    current_device current(device);
+    const cudaError_t error = current.error == cudaSuccess ? cudaDeviceSynchronize() : current.error;
+    return error == cudaSuccess ? LOPT_OK : failed(error, "waiting for the device");
+}
+
+static lopt_status cuda_begin(int device, void *stream, gpu_launch *out) {
+    int before = device, sms = 0;
+    cudaError_t error = cudaGetDevice(&before);
+    if (error == cudaSuccess && before != device) error = cudaSetDevice(device);
+    if (error == cudaSuccess) error = cudaDeviceGetAttribute(&sms, cudaDevAttrMultiProcessorCount, device);
+    if (error != cudaSuccess) return failed(error, "turning to the device");
+    *out = gpu_launch{stream, (unsigned)sms, before, 0};
+    return LOPT_OK;
+}
+
+static lopt_status cuda_end(gpu_launch *l) {
+    const cudaError_t error = cudaSetDevice(l->device_before);
+    if (l->error != 0) return failed((cudaError_t)l->error, "launching a kernel");
+    return error == cudaSuccess ? LOPT_OK : failed(error, "turning back to the caller's device");
+}
+
+/* ---- For benchmarks and tests -------------------------------------------------------------------------------------------------- */
+
+static lopt_status cuda_stream_create(int device, void **out) {
+    current_device current(device);
+    cudaStream_t stream = nullptr;
+    const cudaError_t error =
+        current.error == cudaSuccess ? cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking) : current.error;
+    if (error != cudaSuccess) return failed(error, "making a stream");
+    *out = stream;
+    return LOPT_OK;
+}
+
+static void cuda_stream_destroy(int device, void *stream) {
+    current_device current(device);
+    if (cudaStreamDestroy((cudaStream_t)stream) != cudaSuccess) (void)cudaGetLastError();
+}
+
+static lopt_status cuda_capture_begin(int device, void *stream) {
+    current_device current(device);
+    const cudaError_t error = cudaStreamBeginCapture((cudaStream_t)stream, cudaStreamCaptureModeThreadLocal);
+    return error == cudaSuccess ? LOPT_OK : failed(error, "beginning to capture a stream");
+}
+
+static lopt_status cuda_capture_end(int device, void *stream, void **out) {
+    current_device current(device);
+    cudaGraph_t graph = nullptr;
+    cudaGraphExec_t runnable = nullptr;
+    cudaError_t error = cudaStreamEndCapture((cudaStream_t)stream, &graph);
+    if (error == cudaSuccess) error = cudaGraphInstantiate(&runnable, graph, 0);
+    if (graph && cudaGraphDestroy(graph) != cudaSuccess) (void)cudaGetLastError();
+    if (error != cudaSuccess) return failed(error, "making a graph of what a stream was given");
+    *out = runnable;
+    return LOPT_OK;
+}
+
+static lopt_status cuda_graph_launch(int device, void *graph, void *stream) {
+    current_device current(device);
+    const cudaError_t error = cudaGraphLaunch((cudaGraphExec_t)graph, (cudaStream_t)stream);
+    return error == cudaSuccess ? LOPT_OK : failed(error, "launching a graph");
+}
+
+static void cuda_graph_destroy(int device, void *graph) {
+    current_device current(device);
+    if (cudaGraphExecDestroy((cudaGraphExec_t)graph) != cudaSuccess) (void)cudaGetLastError();
+}
+
+static lopt_status cuda_copy(int device, void *to, const void *from, size_t bytes, void *stream) {
+    current_device current(device);
+    const cudaError_t error = cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, (cudaStream_t)stream);
+    return error == cudaSuccess ? LOPT_OK : failed(error, "copying within the device");
+}
+
+static lopt_status cuda_name(int device, char *out, size_t size) {
+    cudaDeviceProp properties;
+    const cudaError_t error = cudaGetDeviceProperties(&properties, device);
+    if (error != cudaSuccess) return failed(error, "asking a GPU what it is");
+    snprintf(out, size, "%s", properties.name);
+    return LOPT_OK;
+}
+
+extern "C" const gpu_runtime *gpu_runtime_cuda(void) {
+    static const gpu_runtime runtime = {&gpu_kernel_table,  cuda_open,           cuda_allocate,      cuda_release,
+                                        cuda_check_pointer, cuda_check_stream,   cuda_capturing,     cuda_upload,
+                                        cuda_download,      cuda_wait,           cuda_begin,         cuda_end,
+                                        cuda_stream_create, cuda_stream_destroy, cuda_capture_begin, cuda_capture_end,
+                                        cuda_graph_launch,  cuda_graph_destroy,  cuda_copy,          cuda_name};
+    return &runtime;
+}

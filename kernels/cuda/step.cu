@@ -1,0 +1,198 @@
+/* A step around phase 1: taking the call's pointers, the look at the gradients, what the levels send down, the tensors' and the model's
+ * RNNs (rules 13 and 14), and phase 2 (rule 12).
+ *
+ * Bytes per parameter: look 4 (only without the caller's found_inf); phase 2 reads 8 (with attention 12) and writes 8. */
+#include "kernels/cell/dense_gru.h"
+#include "kernels/cell/readout.h"
+#include "kernels/cuda/block.cuh"
+#include "kernels/cuda/kernels.h"
+
+/* Pointers of tensors [first, first + n), as arguments: so a captured graph holds those of its capture. */
+typedef struct pointer_batch {
+    uint64_t first;
+    uint32_t n;
+    gpu_buffers buffers[GPU_POINTERS];
+} pointer_batch;
+static_assert(sizeof(gpu_model) + sizeof(pointer_batch) <= 4096, "arguments of a kernel are at most 4 KB");
+static_assert(sizeof(gpu_model) + sizeof(gpu_cell) <= 4096, "likewise those of phase 1");
+
+__global__ void lopt_enter(const __grid_constant__ gpu_model m, const __grid_constant__ pointer_batch p) {
+    for (unsigned i = threadIdx.x; i < p.n; i += GPU_BLOCK) m.buffers[p.first + i] = p.buffers[i];
+    if (p.first == 0 && threadIdx.x == 0) m.control->unusable = 0;
+}
+
+/* ---- Before phase 1 ------------------------------------------------------------------------------------------------------------ */
+
+__device__ static inline void look_chunk(const gpu_model &m, const gpu_chunk &c) {
+    const void *grads = m.buffers[c.tensor].grads;
+    const float divisor = gradient_divisor(m);
+    bool usable = true;
+    if (grads == NULL) return;
+    for (unsigned i = threadIdx.x; i < c.n; i += GPU_BLOCK)
+        usable = usable && gradient_usable(gradient_read(m, grads, c.first + i, divisor));
+    if (!usable) m.control->unusable = 1; /* whoever comes first or last writes the same */
+}
+
+__device__ static inline void tensor_bias(const gpu_model &m, const gpu_weights &w, uint64_t tensor) {
+    const lopt_dims d = m.dims;
+    dense_bias(w.param_bias, &w.dense[DENSE_TENSOR_TO_PARAM], m.u + tensor * padded(d.tensor), &w.dense[DENSE_GLOBAL_TO_PARAM], m.v,
+               m.bias_param + tensor * padded(3 * d.param));
+}
+
+/* Sum over the block's threads, in double and always in the same order; thread 0 gets it. */
+__device__ static inline double block_sum_double(double mine) {
+    __shared__ double part[GPU_BLOCK];
+    part[threadIdx.x] = mine;
+    __syncthreads();
+    for (unsigned half = GPU_BLOCK / 2; half > 0; half /= 2) {
+        if (threadIdx.x < half) part[threadIdx.x] += part[threadIdx.x + half];
+        __syncthreads();
+    }
+    const double sum = part[0];
+    __syncthreads();
+    return sum;
+}
+
+/* Mean of alpha over the tensors that take part, and the bias that v alone makes. */
+__device__ static inline void model_begin(const gpu_model &m, const gpu_weights &w) {
+    double sum = 0.0, count = 0.0, tensors = 0.0;
+    for (uint64_t i = threadIdx.x; i < m.num_tensors; i += GPU_BLOCK)
+        if (m.buffers[i].grads) sum += m.log_lr[i], count += (double)m.tensors[i].count, tensors += 1.0;
+    sum = block_sum_double(sum);
+    count = block_sum_double(count);
+    tensors = block_sum_double(tensors);
+    if (threadIdx.x == 0) {
+        m.control->mean_log_lr = count > 0.0 ? (float)(sum / count) : 0.0f;
+        m.control->taking_part = (uint64_t)tensors;
+    }
+    dense_bias(w.tensor_bias, &w.dense[DENSE_GLOBAL_TO_TENSOR], m.v, NULL, NULL, m.bias_tensor);
+}
+
+/* Work items: the model, its tensors, and the chunks that are to be looked at (look 0: none). */
+__global__ __launch_bounds__(GPU_BLOCK) void lopt_prepare(const __grid_constant__ gpu_model m, int look) {
+    const uint64_t levels = 1 + m.num_tensors;
+    GRID_FOR(item, levels + (look ? m.num_chunks : 0)) {
+        if (item == 0) model_begin(m, *m.weights);
+        else if (item < levels) tensor_bias(m, *m.weights, item - 1);
+        else look_chunk(m, m.chunks[item - levels]);
+    }
+}
+
+/* ---- Between the phases -------------------------------------------------------------------------------------------------------- */
+
+/* Sums of spans of chunks, so that a tensor of billions is not left to one block. */
+__global__ __launch_bounds__(GPU_BLOCK) void lopt_gather(const __grid_constant__ gpu_model m) {
+    __shared__ double rows[GPU_ROWS][GPU_COLUMNS_MAX];
+    const int count = gpu_sums(m.dims);
+    GRID_FOR(i, m.num_spans) {
+        const gpu_span s = m.spans[i];
+        sum_columns(m.sums, (unsigned)count, s.chunk_at, s.chunk_end, count, NULL, rows, m.span_sums + i * (unsigned)count);
+    }
+}
+
+/* Rules 10 and 13 for each tensor that takes part. */
+__global__ __launch_bounds__(GPU_BLOCK) void lopt_finish(const __grid_constant__ gpu_model m) {
+    __shared__ double rows[GPU_ROWS][GPU_COLUMNS_MAX], total[GPU_COLUMNS_MAX];
+    __shared__ float mean[GPU_COLUMNS_MAX];
+    __shared__ dense_gru_scratch scratch;
+    const lopt_dims d = m.dims;
+    const int F = d.param + dims_features(d);
+    if (step_skipped(m)) return;
+    GRID_FOR(i, m.num_tensors) {
+        const gpu_tensor t = m.tensors[i];
+        if (m.buffers[i].grads == NULL) continue;
+        tensor_sums(m, t, 0, F + 3, rows, total);
+        for (int j = (int)threadIdx.x; j < F; j += GPU_BLOCK) mean[j] = (float)(total[j] / (double)t.count);
+        if (threadIdx.x < 2) m.inverse_rms[2 * i + threadIdx.x] = readout_inverse_rms(total[F + (int)threadIdx.x], (double)t.count);
+        if (threadIdx.x == 2) m.log_lr[i] = total[F + 2];
+        if (threadIdx.x == 3) m.started[i] = 1;
+        __syncthreads();
+        const dense_gru level = {&m.weights->dense[DENSE_TENSOR_GATE], &m.weights->dense[DENSE_TENSOR_CANDIDATE], F, d.tensor};
+        float *u = m.u + i * padded(d.tensor);
+        dense_gru_forward(level, mean, u, m.bias_tensor, u, NULL, &scratch);
+    }
+}
+
+/* ---- Phase 2 ------------------------------------------------------------------------------------------------------------------- */
+
+__device__ static inline void apply_chunk(const gpu_model &m, const gpu_chunk &c) {
+    const uint64_t at = m.tensors[c.tensor].tile_at * GPU_TILE + c.first;
+    const gpu_buffers b = m.buffers[c.tensor];
+    const readout_rates r = readout_rates_of(m.control->lr_scale, m.control->weight_decay, m.inverse_rms[2 * c.tensor],
+                                             m.inverse_rms[2 * c.tensor + 1]);
+    if (b.grads == NULL) return;
+    CELL_UNROLL_4
+    for (unsigned i = threadIdx.x; i < c.n; i += GPU_BLOCK) {
+        const float theta = m.theta[at + i], moved = readout_theta(r, theta, m.move[at + i]);
+        const float attend = !m.dims.attention ? 0.0f : m.attend ? m.attend[at + i] : ((const float *)b.params)[c.first + i];
+        m.theta[at + i] = moved;
+        number_write(m.param_type, b.params, c.first + i, m.dims.attention ? readout_phi(r, theta, attend) : moved);
+    }
+}
+
+/* Rule 14 over the tensors that took part; counts the step. */
+__device__ static inline void model_finish(const gpu_model &m) {
+    __shared__ double rows[GPU_ROWS][GPU_COLUMNS_MAX], total[GPU_COLUMNS_MAX];
+    __shared__ float mean[GPU_COLUMNS_MAX];
+    __shared__ dense_gru_scratch scratch;
+    const int T = m.dims.tensor;
+    sum_columns(m.u, padded(T), 0, m.num_tensors, T, m.buffers, rows, total);
+    for (int j = (int)threadIdx.x; j < T; j += GPU_BLOCK) mean[j] = (float)(total[j] / (double)m.control->taking_part);
+    __syncthreads();
+    const dense_gru level = {&m.weights->dense[DENSE_GLOBAL_GATE], &m.weights->dense[DENSE_GLOBAL_CANDIDATE], T, m.dims.global};
+    dense_gru_forward(level, mean, m.v, m.weights->global_bias, m.v, NULL, &scratch);
+    if (threadIdx.x == 0) m.control->step++;
+}
+
+/* The last block is the model's: it has a latency of its own that the others need not wait for. */
+__global__ __launch_bounds__(GPU_BLOCK) void lopt_apply(const __grid_constant__ gpu_model m) {
+    const bool skipped = step_skipped(m), last = blockIdx.x + 1 == gridDim.x;
+    if (last && skipped && threadIdx.x == 0) m.control->skipped++;
+    if (skipped) return;
+    if (last) {
+        model_finish(m);
+        return;
+    }
+    for (uint64_t chunk = blockIdx.x; chunk < m.num_chunks; chunk += gridDim.x - 1) apply_chunk(m, m.chunks[chunk]);
+}
+
+/* ---- Controls ------------------------------------------------------------------------------------------------------------------ */
+
+__global__ void lopt_set_rates(const __grid_constant__ gpu_model m, float lr_scale, float weight_decay) {
+    m.control->lr_scale = lr_scale;
+    m.control->weight_decay = weight_decay;
+}
+
+/* ---- The host's side ----------------------------------------------------------------------------------------------------------- */
+
+void GPU_SYMBOL(gpu_enter)(gpu_launch *l, const gpu_model *m, void *const *params, const void *const *grads) {
+    for (uint64_t first = 0; first < m->num_tensors; first += GPU_POINTERS) {
+        const uint64_t left = m->num_tensors - first;
+        pointer_batch p;
+        p.first = first;
+        p.n = (uint32_t)(left < GPU_POINTERS ? left : (uint64_t)GPU_POINTERS);
+        for (uint32_t i = 0; i < p.n; i++) p.buffers[i] = {params ? params[first + i] : NULL, grads ? grads[first + i] : NULL};
+        CUDA_LAUNCH(l, lopt_enter, 1, *m, p);
+    }
+}
+
+void GPU_SYMBOL(gpu_prepare)(gpu_launch *l, const gpu_model *m) {
+    const int look = m->found_inf == NULL && !m->zero_nonfinite;
+    CUDA_LAUNCH(l, lopt_prepare, gpu_grid(l, 1 + m->num_tensors + (look ? m->num_chunks : 0), GPU_RESIDENT), *m, look);
+}
+
+void GPU_SYMBOL(gpu_gather)(gpu_launch *l, const gpu_model *m) {
+    if (m->num_spans) CUDA_LAUNCH(l, lopt_gather, gpu_grid(l, m->num_spans, GPU_RESIDENT / 2), *m);
+}
+
+void GPU_SYMBOL(gpu_finish)(gpu_launch *l, const gpu_model *m) {
+    CUDA_LAUNCH(l, lopt_finish, gpu_grid(l, m->num_tensors, GPU_RESIDENT / 2), *m);
+}
+
+void GPU_SYMBOL(gpu_apply)(gpu_launch *l, const gpu_model *m) {
+    CUDA_LAUNCH(l, lopt_apply, gpu_grid(l, m->num_chunks, GPU_RESIDENT) + 1, *m);
+}
+
+void GPU_SYMBOL(gpu_set_rates)(gpu_launch *l, const gpu_model *m, float lr_scale, float weight_decay) {
+    CUDA_LAUNCH(l, lopt_set_rates, 1, *m, lr_scale, weight_decay);
+}

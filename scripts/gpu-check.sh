@@ -1,0 +1,76 @@
+#!/bin/sh
+# On a machine with an NVIDIA GPU: builds, runs every test that wants one, compute-sanitizer's four tools, the benchmarks and the rivals, and
+# writes bench/results/DATE-GPU/ to be looked at and committed. Takes less than ten minutes.
+# Usage: scripts/gpu-check.sh [--quick]      (quick: no sanitizer, no rivals)
+set -u
+cd "$(dirname "$0")/.."
+
+quick=no
+[ "${1:-}" = --quick ] && quick=yes
+if ! nvidia-smi -L >/dev/null 2>&1; then
+    echo "There is no NVIDIA GPU with a working driver here (nvidia-smi fails), so there is nothing to check." >&2
+    exit 1
+fi
+gpu=$(nvidia-smi --query-gpu=name --format=csv,noheader | head -n 1)
+driver=$(nvidia-smi --query-gpu=driver_version --format=csv,noheader | head -n 1)
+out=bench/results/$(date +%Y-%m-%d)-$(echo "$gpu" | tr 'A-Z ' 'a-z-' | tr -cd 'a-z0-9-')
+build=build-gpu
+table=$out/README.md
+failed=0
+mkdir -p "$out"
+printf '# %s, %s\n\ndriver %s, %s, lopt at %s; written by scripts/gpu-check.sh.\n\n| what | result |\n|---|---|\n' "$gpu" "$(date +%Y-%m-%d)" \
+    "$driver" "$(nvcc --version 2>/dev/null | sed -n 's/.*release \([0-9.]*\).*/CUDA \1/p')" "$(git rev-parse --short HEAD 2>/dev/null)" >"$table"
+
+row() { # row NAME RESULT
+    printf '| %s | %s |\n' "$1" "$2" >>"$table"
+    printf '%-44s %s\n' "$1" "$2"
+}
+check() { # check NAME FILE COMMAND...: output goes to the file
+    name=$1
+    file=$out/$2
+    shift 2
+    started=$(date +%s)
+    if "$@" >"$file" 2>&1; then
+        row "$name" "passed ($(($(date +%s) - started)) s), [$(basename "$file")]($(basename "$file"))"
+    else
+        failed=$((failed + 1))
+        row "$name" "**FAILED**, [$(basename "$file")]($(basename "$file"))"
+        tail -n 20 "$file"
+    fi
+}
+
+check "build" build.txt scripts/build.sh $build -DLOPT_TESTS=ON -DLOPT_CUDA=ON
+[ $failed = 0 ] || exit 1
+check "compiled code within its budget" budget.txt python3 scripts/gpu-budget.py
+check "tests on the GPU" tests.txt $build/tests/test_cuda --gtest_filter='*/Gpu'
+skipped=$(sed -n 's/^\[  SKIPPED \] \([0-9]*\) test.*/\1/p' "$out/tests.txt" | tail -n 1)
+row "of these, skipped" "${skipped:-0}"
+if [ $quick = no ]; then
+    sanitizer=$(command -v compute-sanitizer || echo /usr/local/cuda/bin/compute-sanitizer)
+    # The large model and the thousand steps would take hours under it.
+    few='*AgreesWithTheCpu/Gpu:*ReplayedGraphs*/Gpu:*NonFinite*/Gpu'
+    for tool in memcheck racecheck synccheck initcheck; do
+        if [ -x "$sanitizer" ]; then
+            check "compute-sanitizer $tool" "sanitizer-$tool.txt" timeout 150 "$sanitizer" --tool $tool --error-exitcode 9 \
+                $build/tests/test_cuda --gtest_filter="$few"
+        else
+            row "compute-sanitizer $tool" "skipped: not installed"
+        fi
+    done
+fi
+check "bench step" step.txt $build/lopt bench step --device cuda --seconds 1 --json "$out/step.json"
+if [ $quick = no ]; then
+    if python3 -c 'import torch; assert torch.cuda.is_available()' 2>/dev/null; then
+        check "rivals" rivals.txt python3 scripts/bench-rivals.py --library $build/liblopt.so
+    else
+        row "rivals" "skipped: no PyTorch that sees the GPU"
+    fi
+fi
+{
+    printf '\n```\n'
+    cat "$out/step.txt"
+    [ ! -f "$out/rivals.txt" ] || { echo; cat "$out/rivals.txt"; }
+    printf '```\n'
+} >>"$table"
+echo "All of it is in $out; look at it and commit it."
+[ $failed = 0 ]

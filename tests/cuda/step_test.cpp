@@ -1,0 +1,325 @@
+// A step on the (emulated) GPU against the CPU's, over lists of tensors that are chosen to hurt; the same bits however it is scheduled.
+#include <numeric>
+
+#include "tests/cuda/support.h"
+
+namespace {
+
+using Sizes = std::vector<size_t>;
+
+struct AgreementCase {
+    const char *name;
+    Sizes sizes;
+    const char *weights; // options; null: the defaults
+};
+void PrintTo(const AgreementCase &c, std::ostream *os) { *os << c.name; }
+
+Sizes many(size_t n, size_t odd) {
+    Sizes s(n, 1);
+    for (size_t i = 0; i < n; i += odd) s[i] = 1 + i % 70;
+    return s;
+}
+
+class Agreement : public OnEmulatedGpu, public ::testing::WithParamInterface<AgreementCase> {};
+
+TEST_P(Agreement, WithTheCpu) {
+    Model cpu(GetParam().sizes, GetParam().weights), source(GetParam().sizes, GetParam().weights);
+    DeviceModel<> gpu(source);
+    lopt_optimizer_options o = LOPT_OPTIMIZER_OPTIONS_INIT;
+    o.weight_decay = 0.01;
+    o.lr_scale = 0.7;
+    ASSERT_EQ(cpu.create(&o), LOPT_OK) << lopt_last_error();
+    ASSERT_EQ(gpu.create(o), LOPT_OK) << lopt_last_error();
+    for (uint64_t t = 0; t < 4; t++) {
+        cpu.run(t, t + 1);
+        gpu.run(t, t + 1);
+        ASSERT_LT(distance(gpu.read(), cpu.params), 1.0) << "attended, step " << t;
+        ASSERT_LT(distance(gpu.true_params(), cpu.true_params()), 1.0) << "true, step " << t;
+    }
+    expect_close_states(gpu.opt.p, cpu.opt.p);
+}
+INSTANTIATE_TEST_SUITE_P(
+    Cuda, Agreement,
+    ::testing::Values(AgreementCase{"one", {1}, nullptr}, AgreementCase{"around_a_tile", {31, 32, 33, 1, 63, 64, 65}, nullptr},
+                      AgreementCase{"around_a_chunk", {4095, 4096, 4097, 4128, 4129}, nullptr},
+                      AgreementCase{"one_large_among_small", {3, 60001, 1, 1, 257}, nullptr},
+                      AgreementCase{"more_chunks_than_a_span", {65 * 4096 + 33, 5, 70 * 64, 4097}, nullptr},
+                      AgreementCase{"thousands", many(2000, 50), nullptr},
+                      AgreementCase{"no_attention", {1, 33, 5000, 8192}, "attention=0"},
+                      AgreementCase{"smallest", {40, 5000}, "param=1,tensor=1,global=1,scales=1,grad_products=0,relative_lr=0"},
+                      AgreementCase{"other_sizes", {40, 4097}, "param=17,tensor=40,global=33,scales=6,gradient_shortcut=0"},
+                      AgreementCase{"largest", {70}, "param=64,tensor=256,global=256,scales=8"}),
+    [](const auto &i) { return std::string(i.param.name); });
+
+struct Scheduled : OnEmulatedGpu {};
+
+TEST_F(Scheduled, SameBitsForAnyNumberOfBlocksAndAnyOrder) {
+    const Sizes sizes = {1, 31, 20000, 33, 4097, 9, 8192}; // without spans; a test below has them
+    std::vector<std::vector<std::vector<float>>> results;
+    const std::vector<std::pair<unsigned, uint64_t>> machines = {{1, 0}, {1, 1}, {2, 5}, {3, 0}, {7, 11}, {1000, 0}, {1000, 4}};
+    for (auto [multiprocessors, schedule] : machines) {
+        Model source(sizes);
+        DeviceModel<> gpu(source);
+        emulation::machine.multiprocessors = multiprocessors;
+        emulation::schedule = schedule;
+        ASSERT_EQ(gpu.create(), LOPT_OK) << lopt_last_error();
+        gpu.run(0, 3);
+        results.push_back(gpu.read());
+        results.push_back(gpu.true_params());
+    }
+    for (size_t i = 2; i < results.size(); i++) EXPECT_EQ(results[i], results[i % 2]) << "machine " << i / 2;
+}
+
+TEST_F(Scheduled, SameBitsWithSpans) {
+    const Sizes sizes = {3, 130 * 4096 + 1};
+    std::vector<std::vector<std::vector<float>>> results;
+    for (unsigned multiprocessors : {1u, 5u}) {
+        Model source(sizes, "attention=0");
+        DeviceModel<> gpu(source);
+        emulation::machine.multiprocessors = multiprocessors;
+        emulation::schedule = multiprocessors;
+        ASSERT_EQ(gpu.create(), LOPT_OK) << lopt_last_error();
+        gpu.run(0, 2);
+        results.push_back(gpu.read());
+    }
+    EXPECT_EQ(results[0], results[1]);
+}
+
+// What stands around a tensor must not matter, above all to a tail that fills no tile.
+TEST_F(Scheduled, AnyAlignment) {
+    std::vector<std::vector<float>> first;
+    for (size_t offset = 0; offset < 4; offset++) {
+        Model source({33, 4097, 1});
+        DeviceModel<> gpu(source, 0, offset);
+        ASSERT_EQ(gpu.create(), LOPT_OK) << lopt_last_error();
+        gpu.run(0, 2);
+        if (offset == 0) first = gpu.read();
+        EXPECT_EQ(gpu.read(), first) << offset;
+    }
+}
+
+struct CudaStep : OnEmulatedGpu {};
+
+TEST_F(CudaStep, NeitherAllocatesNorWaitsAndTakesPointersByValue) {
+    Model source({1, 300, 5000}), same({1, 300, 5000});
+    DeviceModel<> gpu(source), once(same);
+    ASSERT_EQ(gpu.create(), LOPT_OK);
+    ASSERT_EQ(once.create(), LOPT_OK);
+    source.gradients(0);
+    gpu.write_grads();
+    same.gradients(0);
+    once.write_grads();
+    const size_t allocations = emulation::machine.allocations, waits = emulation::machine.waits;
+    const auto before = gpu.params[1].read();
+    {
+        std::vector<float *> p = DeviceModel<>::pointers(gpu.params), g = DeviceModel<>::pointers(gpu.grads);
+        for (int t = 0; t < 3; t++) {
+            ASSERT_EQ(lopt_optimizer_step(gpu.opt.p, p.data(), const_cast<const float *const *>(g.data()), nullptr), LOPT_OK);
+        }
+        std::fill(p.begin(), p.end(), nullptr);
+        std::fill(g.begin(), g.end(), nullptr);
+    }
+    ASSERT_EQ(lopt_optimizer_set_rates(gpu.opt.p, 1.0, 0.0, nullptr), LOPT_OK);
+    EXPECT_EQ(emulation::machine.allocations, allocations);
+    EXPECT_EQ(emulation::machine.waits, waits);
+    EXPECT_EQ(gpu.params[1].read(), before); // all of it is still in the queue
+    for (int t = 0; t < 3; t++) ASSERT_EQ(once.step(), LOPT_OK);
+    EXPECT_EQ(gpu.read(), once.read());
+    EXPECT_NE(gpu.params[1].read(), before);
+}
+
+TEST_F(CudaStep, RestingTensorsAreLeftAloneAndOutOfTheMeans) {
+    Model cpu({50, 5000, 7}), source({50, 5000, 7});
+    DeviceModel<> gpu(source);
+    ASSERT_EQ(cpu.create(), LOPT_OK);
+    ASSERT_EQ(gpu.create(), LOPT_OK);
+    const std::vector<std::vector<bool>> rest = {
+        {true, false, false}, {false, true, false}, {true, true, true}, {false, false, true}, {}};
+    for (uint64_t t = 0; t < rest.size(); t++) {
+        const auto before = gpu.read();
+        cpu.gradients(t);
+        source.gradients(t);
+        gpu.write_grads();
+        ASSERT_EQ(cpu.step(rest[t]), LOPT_OK);
+        ASSERT_EQ(gpu.step(rest[t]), LOPT_OK) << lopt_last_error();
+        const auto after = gpu.read();
+        EXPECT_LT(distance(after, cpu.params), 1.0) << t;
+        expect_close_states(gpu.opt.p, cpu.opt.p);
+        for (size_t i = 0; i < rest[t].size(); i++) EXPECT_EQ(before[i] == after[i], rest[t][i]) << t << " " << i;
+    }
+}
+
+TEST_F(CudaStep, NonFiniteGradientsSkipTheStep) {
+    const Sizes sizes = {10, 5000};
+    for (float bad : {NAN, INFINITY, -INFINITY, 2e18f}) {
+        for (size_t place : {size_t(0), size_t(4999)}) {
+            Model source(sizes), same(sizes);
+            DeviceModel<> gpu(source), clean(same);
+            ASSERT_EQ(gpu.create(), LOPT_OK);
+            ASSERT_EQ(clean.create(), LOPT_OK);
+            gpu.run(0, 1);
+            clean.run(0, 1);
+            const auto before = gpu.read();
+            source.gradients(1);
+            source.grads[1][place] = bad;
+            gpu.write_grads();
+            ASSERT_EQ(gpu.step(), LOPT_OK);
+            EXPECT_EQ(gpu.read(), before);
+            EXPECT_EQ(lopt_optimizer_skipped(gpu.opt.p), 1u);
+            gpu.run(2, 4);
+            clean.run(2, 4);
+            EXPECT_EQ(gpu.read(), clean.read()) << bad; // neither parameters nor state had changed
+        }
+    }
+}
+
+TEST_F(CudaStep, NonFiniteEntriesReadAsZeroWhenAsked) {
+    Model source({10, 5000}), zeros({10, 5000});
+    DeviceModel<> gpu(source), other(zeros);
+    lopt_optimizer_options o = LOPT_OPTIMIZER_OPTIONS_INIT;
+    o.nonfinite = "zero";
+    ASSERT_EQ(gpu.create(o), LOPT_OK);
+    ASSERT_EQ(other.create(), LOPT_OK);
+    for (uint64_t t = 0; t < 3; t++) {
+        source.gradients(t);
+        zeros.gradients(t);
+        source.grads[1][7] = NAN, source.grads[1][4999] = -INFINITY, source.grads[0][t] = 1.1e18f;
+        zeros.grads[1][7] = zeros.grads[1][4999] = zeros.grads[0][t] = 0.0f;
+        gpu.write_grads();
+        other.write_grads();
+        ASSERT_EQ(gpu.step(), LOPT_OK);
+        ASSERT_EQ(other.step(), LOPT_OK);
+    }
+    EXPECT_EQ(gpu.read(), other.read());
+    EXPECT_EQ(lopt_optimizer_skipped(gpu.opt.p), 0u);
+}
+
+TEST_F(CudaStep, GradientScaleDividesAndFoundInfSkips) {
+    Model source({10, 5000}), same({10, 5000});
+    DeviceModel<> gpu(source), plain(same);
+    DeviceArray<float> scale(std::vector<float>{1024.0f}), found(std::vector<float>{0.0f});
+    ASSERT_EQ(gpu.create(), LOPT_OK);
+    ASSERT_EQ(plain.create(), LOPT_OK);
+    ASSERT_EQ(lopt_optimizer_set_scaler(gpu.opt.p, scale.data(), found.data()), LOPT_OK) << lopt_last_error();
+    for (uint64_t t = 0; t < 4; t++) {
+        source.gradients(t);
+        same.gradients(t);
+        for (auto &g : source.grads)
+            for (float &x : g) x *= *scale.data();
+        gpu.write_grads();
+        plain.write_grads();
+        if (t == 2) {
+            const auto before = gpu.read();
+            *found.data() = 1.0f;
+            ASSERT_EQ(gpu.step(), LOPT_OK);
+            EXPECT_EQ(gpu.read(), before);
+            *found.data() = 0.0f;
+        }
+        ASSERT_EQ(gpu.step(), LOPT_OK);
+        ASSERT_EQ(plain.step(), LOPT_OK);
+        EXPECT_EQ(gpu.read(), plain.read()) << t;
+        *scale.data() *= 2;
+    }
+    EXPECT_EQ(lopt_optimizer_skipped(gpu.opt.p), 1u);
+    // without found_inf lopt looks itself, after the division
+    ASSERT_EQ(lopt_optimizer_set_scaler(gpu.opt.p, scale.data(), nullptr), LOPT_OK);
+    *scale.data() = 0.0f;
+    ASSERT_EQ(gpu.step(), LOPT_OK);
+    EXPECT_EQ(lopt_optimizer_skipped(gpu.opt.p), 2u);
+}
+
+// 16-bit buffers are the fp32 run's, rounded: true parameters stay fp32 inside.
+template <class Check>
+void follow_the_float_run(const char *weights, const char *type, uint16_t (*to)(float), float (*from)(uint16_t), Check check) {
+    const Sizes sizes = {33, 4100};
+    Model source(sizes, weights), same(sizes, weights);
+    DeviceModel<uint16_t, uint16_t> half(source);
+    DeviceModel<> whole(same);
+    lopt_optimizer_options o = LOPT_OPTIMIZER_OPTIONS_INIT;
+    o.param_dtype = o.grad_dtype = type;
+    half.to_param = half.to_grad = to;
+    for (auto &p : same.params)
+        for (float &x : p) x = from(to(x));
+    ASSERT_EQ(half.create(o), LOPT_OK) << lopt_last_error();
+    ASSERT_EQ(whole.create(), LOPT_OK);
+    for (uint64_t t = 0; t < 3; t++) {
+        source.gradients(t);
+        same.gradients(t);
+        for (auto &g : same.grads)
+            for (float &x : g) x = from(to(x));
+        half.write_grads();
+        whole.write_grads();
+        ASSERT_EQ(half.step(), LOPT_OK);
+        ASSERT_EQ(whole.step(), LOPT_OK);
+    }
+    check(half, whole, to);
+}
+void expect_rounded(DeviceModel<uint16_t, uint16_t> &half, DeviceModel<> &whole, uint16_t (*to)(float)) {
+    const auto got = half.read();
+    const auto want = whole.read();
+    for (size_t i = 0; i < want.size(); i++)
+        for (size_t j = 0; j < want[i].size(); j++) ASSERT_EQ(got[i][j], to(want[i][j])) << i << " " << j;
+    EXPECT_EQ(half.true_params(), whole.true_params());
+}
+TEST_F(CudaStep, SixteenBitNumbersFollowTheFloatRun) {
+    for (const char *weights : {"attention=1", "attention=0"}) {
+        follow_the_float_run(weights, "bf16", float_to_bf16, bf16_to_float, expect_rounded);
+        follow_the_float_run(weights, "fp16", float_to_fp16, fp16_to_float, expect_rounded);
+    }
+}
+
+TEST_F(CudaStep, SwapShowsTheTrueParametersAndComesBack) {
+    for (const char *weights : {"attention=1", "attention=0"}) {
+        Model source({33, 5000}, weights), same({33, 5000}, weights);
+        DeviceModel<> gpu(source), other(same);
+        ASSERT_EQ(gpu.create(), LOPT_OK);
+        ASSERT_EQ(other.create(), LOPT_OK);
+        gpu.run(0, 2);
+        other.run(0, 2);
+        const auto attended = gpu.read(), truth = gpu.true_params();
+        ASSERT_EQ(gpu.swap(), LOPT_OK);
+        EXPECT_EQ(gpu.read(), truth);
+        EXPECT_EQ(gpu.step(), LOPT_ERR_ARGUMENT);
+        gpu.params[0].write(std::vector<float>(33, 7.0f)); // whatever happens to the buffers while swapped
+        ASSERT_EQ(gpu.swap(), LOPT_OK);
+        EXPECT_EQ(gpu.read(), attended);
+        gpu.run(2, 4);
+        other.run(2, 4);
+        EXPECT_EQ(gpu.read(), other.read());
+    }
+}
+
+TEST_F(CudaStep, SetParamsMakesThemTrueAndAttended) {
+    Model cpu({33, 5000}), source({33, 5000});
+    DeviceModel<> gpu(source);
+    ASSERT_EQ(cpu.create(), LOPT_OK);
+    ASSERT_EQ(gpu.create(), LOPT_OK);
+    cpu.run(0, 2);
+    gpu.run(0, 2);
+    for (auto &p : cpu.params) std::iota(p.begin(), p.end(), -3.0f);
+    source.params = cpu.params;
+    emulation::stream_wait(nullptr);
+    gpu.write_params();
+    ASSERT_EQ(lopt_optimizer_set_params(cpu.opt.p, Model::pointers(cpu.params).data(), nullptr), LOPT_OK);
+    ASSERT_EQ(lopt_optimizer_set_params(gpu.opt.p, DeviceModel<>::pointers(gpu.params).data(), nullptr), LOPT_OK);
+    EXPECT_EQ(gpu.true_params(), cpu.params);
+    cpu.run(2, 3);
+    gpu.run(2, 3);
+    EXPECT_LT(distance(gpu.read(), cpu.params), 1.0);
+}
+
+TEST_F(CudaStep, MemoryIsAsDocumented) {
+    const size_t n = 4000000;
+    for (const char *type : {"fp32", "bf16"}) {
+        Model source({n});
+        DeviceModel<> gpu(source); // fp32 buffers are large enough for both
+        lopt_optimizer_options o = LOPT_OPTIMIZER_OPTIONS_INIT;
+        o.param_dtype = type;
+        ASSERT_EQ(gpu.create(o), LOPT_OK) << lopt_last_error();
+        const double each = double(lopt_optimizer_memory(gpu.opt.p)) / n;
+        EXPECT_LE(each, type[0] == 'b' ? 88.2 : 84.2);
+        EXPECT_GE(each, type[0] == 'b' ? 88.0 : 84.0);
+    }
+}
+
+} // namespace

@@ -1,0 +1,216 @@
+// Streams, graphs, devices, and what is refused: the host's side of the cuda device, on the emulated GPU.
+#include "tests/cuda/support.h"
+
+namespace {
+
+struct CudaStream : OnEmulatedGpu {
+    emulation::Stream *a = emulation::stream_create(0), *b = emulation::stream_create(0);
+    void TearDown() override {
+        emulation::stream_destroy(a);
+        emulation::stream_destroy(b);
+        OnEmulatedGpu::TearDown();
+    }
+};
+
+// A captured step follows rates, scaler, step count and first-step flags, which live on the device.
+TEST_F(CudaStream, ReplayedGraphsAreSteps) {
+    const std::vector<size_t> sizes(300, 9); // pointers of more than one launch
+    Model source(sizes), same(sizes);
+    DeviceModel<> graph_model(source), plain(same);
+    DeviceArray<float> scale(std::vector<float>{1.0f}), found(std::vector<float>{0.0f});
+    graph_model.stream = a;
+    ASSERT_EQ(graph_model.create(), LOPT_OK) << lopt_last_error();
+    ASSERT_EQ(plain.create(), LOPT_OK);
+    ASSERT_EQ(lopt_optimizer_set_scaler(graph_model.opt.p, scale.data(), found.data()), LOPT_OK);
+    ASSERT_EQ(lopt_optimizer_set_scaler(plain.opt.p, scale.data(), found.data()), LOPT_OK);
+    emulation::stream_wait(a);
+    emulation::Graph graph;
+    a->captured_into = &graph;
+    ASSERT_EQ(graph_model.step(), LOPT_OK) << lopt_last_error();
+    a->captured_into = nullptr;
+    EXPECT_EQ(graph_model.read(), source.params); // captured, not run
+    for (uint64_t t = 0; t < 5; t++) {
+        source.gradients(t);
+        same.gradients(t);
+        graph_model.write_grads();
+        plain.write_grads();
+        *scale.data() = t == 1 ? 64.0f : 1.0f;
+        *found.data() = t == 3 ? 1.0f : 0.0f;
+        if (t == 2) {
+            ASSERT_EQ(lopt_optimizer_set_rates(graph_model.opt.p, 0.25, 0.1, a), LOPT_OK);
+            ASSERT_EQ(lopt_optimizer_set_rates(plain.opt.p, 0.25, 0.1, nullptr), LOPT_OK);
+            emulation::stream_wait(a);
+        }
+        graph.replay();
+        ASSERT_EQ(plain.step(), LOPT_OK);
+        ASSERT_EQ(graph_model.read(), plain.read()) << t;
+    }
+    EXPECT_EQ(lopt_optimizer_skipped(graph_model.opt.p), 1u);
+    ScratchDir dir;
+    ASSERT_EQ(lopt_optimizer_save(graph_model.opt.p, (dir / "g").c_str()), LOPT_OK);
+    ASSERT_EQ(lopt_optimizer_save(plain.opt.p, (dir / "p").c_str()), LOPT_OK);
+    safetensors_file *f = nullptr;
+    for (const char *name : {"g", "p"}) {
+        uint64_t step = 0;
+        ASSERT_EQ(safetensors_open((dir / name).c_str(), &f), LOPT_OK);
+        EXPECT_EQ(safetensors_metadata_u64(f, "step", &step), LOPT_OK);
+        EXPECT_EQ(step, 4u) << name;
+        safetensors_close(f);
+    }
+}
+
+// A graph holds the pointers of its capture, whatever other calls have used since.
+TEST_F(CudaStream, GraphsHoldTheirPointers) {
+    Model source({40, 70}), same({40, 70});
+    DeviceModel<> gpu(source), plain(same);
+    std::vector<DeviceArray<float>> elsewhere;
+    for (size_t n : source.counts) elsewhere.emplace_back(n);
+    gpu.stream = a;
+    ASSERT_EQ(gpu.create(), LOPT_OK);
+    ASSERT_EQ(plain.create(), LOPT_OK);
+    source.gradients(0);
+    same.gradients(0);
+    gpu.write_grads();
+    plain.write_grads();
+    emulation::Graph graph;
+    a->captured_into = &graph;
+    ASSERT_EQ(gpu.step(), LOPT_OK);
+    a->captured_into = nullptr;
+    ASSERT_EQ(lopt_optimizer_true_params(gpu.opt.p, DeviceModel<>::pointers(elsewhere).data(), a), LOPT_OK);
+    emulation::stream_wait(a);
+    graph.replay();
+    ASSERT_EQ(plain.step(), LOPT_OK);
+    EXPECT_EQ(gpu.read(), plain.read());
+}
+
+TEST_F(CudaStream, SeveralOptimizersOnSeveralStreams) {
+    const std::vector<size_t> sizes = {5, 3000, 33};
+    Model s1(sizes, nullptr, 3), s2(sizes, "attention=0", 4), s3(sizes, nullptr, 3), s4(sizes, "attention=0", 4);
+    DeviceModel<> one(s1), two(s2), alone1(s3), alone2(s4);
+    one.stream = a;
+    two.stream = b;
+    for (auto *m : {&one, &two, &alone1, &alone2}) ASSERT_EQ(m->create(), LOPT_OK);
+    alone1.run(0, 3);
+    alone2.run(0, 3);
+    for (uint64_t t = 0; t < 3; t++) { // launches of the two stand in their queues at the same time
+        s1.gradients(t);
+        s2.gradients(t);
+        one.write_grads();
+        two.write_grads();
+        ASSERT_EQ(one.step(), LOPT_OK);
+        ASSERT_EQ(two.step(), LOPT_OK);
+        emulation::stream_wait(b);
+    }
+    EXPECT_EQ(one.read(), alone1.read());
+    EXPECT_EQ(two.read(), alone2.read());
+}
+
+TEST_F(CudaStream, OtherDevicesWork) {
+    Model source({5, 300}), same({5, 300});
+    DeviceModel<> on_second(source, 1), on_first(same);
+    lopt_optimizer_options o = LOPT_OPTIMIZER_OPTIONS_INIT;
+    o.device = "cuda:1";
+    ASSERT_EQ(on_second.create(o), LOPT_OK) << lopt_last_error();
+    o.device = "cuda:0";
+    ASSERT_EQ(on_first.create(o), LOPT_OK) << lopt_last_error();
+    on_second.run(0, 2);
+    on_first.run(0, 2);
+    EXPECT_EQ(on_second.read(), on_first.read());
+}
+
+// ---- What is refused, in one sentence
+
+struct CudaRefusal : CudaStream {
+    Model source{{40, 70}};
+    DeviceModel<> gpu{source};
+    std::vector<float *> p = DeviceModel<>::pointers(gpu.params), g = DeviceModel<>::pointers(gpu.grads);
+    std::vector<const float *> grads{g.begin(), g.end()};
+    void expect(lopt_status got, lopt_status want, const char *words) {
+        EXPECT_EQ(got, want) << lopt_last_error();
+        EXPECT_NE(std::string(lopt_last_error()).find(words), std::string::npos) << lopt_last_error();
+    }
+    lopt_status step() { return lopt_optimizer_step(gpu.opt.p, p.data(), grads.data(), nullptr); }
+    // nothing is lost: it goes on as if nothing had been
+    void expect_usable() {
+        Model same({40, 70});
+        DeviceModel<> other(same);
+        ASSERT_EQ(other.create(), LOPT_OK);
+        other.run(0, 2);
+        gpu.run(0, 2);
+        EXPECT_EQ(gpu.read(), other.read());
+    }
+};
+
+TEST_F(CudaRefusal, AtTheStart) {
+    emulation::machine.has_driver = false;
+    expect(gpu.create(), LOPT_ERR_DEVICE, "driver");
+    emulation::machine.has_driver = true;
+    lopt_optimizer_options o = LOPT_OPTIMIZER_OPTIONS_INIT;
+    o.device = "cuda:2";
+    expect(gpu.create(o), LOPT_ERR_ARGUMENT, "this machine has 2");
+    for (const char *device : {"cuda:", "cuda:-1", "cuda:1x", "cuda1", "cuda:99999999999"}) {
+        o.device = device;
+        expect(gpu.create(o), LOPT_ERR_ARGUMENT, "unknown");
+    }
+    o.device = "cuda:1";
+    expect(gpu.create(o), LOPT_ERR_ARGUMENT, "params[0]: memory of device \"cuda:0\"");
+    emulation::machine.memory_left = 1000;
+    expect(gpu.create(), LOPT_ERR_MEMORY, "no memory left");
+    emulation::machine.memory_left = size_t(1) << 40;
+    emulation::machine.fail_launches = 700;
+    expect(gpu.create(), LOPT_ERR_DEVICE, "lopt_optimizer_create: launching");
+    emulation::machine.fail_launches = 0;
+    emulation::Graph graph;
+    gpu.stream = a;
+    a->captured_into = &graph;
+    expect(gpu.create(), LOPT_ERR_ARGUMENT, "captured");
+    a->captured_into = nullptr;
+    emulation::Stream *foreign = emulation::stream_create(1);
+    gpu.stream = foreign;
+    expect(gpu.create(), LOPT_ERR_ARGUMENT, "stream is of device \"cuda:1\"");
+    gpu.stream = nullptr;
+    emulation::stream_destroy(foreign);
+    EXPECT_EQ(gpu.opt.p, nullptr);
+    ASSERT_EQ(gpu.create(), LOPT_OK) << lopt_last_error();
+    expect_usable();
+}
+
+TEST_F(CudaRefusal, PointersOfTheWrongKind) {
+    ASSERT_EQ(gpu.create(), LOPT_OK);
+    float *const good = p[1];
+    p[1] = source.params[1].data();
+    expect(step(), LOPT_ERR_ARGUMENT, "lopt_optimizer_step: params[1]: memory of the host");
+    p[1] = reinterpret_cast<float *>(reinterpret_cast<char *>(good) + 2);
+    expect(step(), LOPT_ERR_ARGUMENT, "params[1]: not a multiple of 4 bytes");
+    p[1] = good;
+    grads[0] = source.grads[0].data();
+    expect(step(), LOPT_ERR_ARGUMENT, "grads[0]: memory of the host");
+    DeviceArray<float> foreign(40, 1);
+    grads[0] = foreign.data();
+    expect(step(), LOPT_ERR_ARGUMENT, "grads[0]: memory of device \"cuda:1\"");
+    expect(lopt_optimizer_true_params(gpu.opt.p, Model::pointers(source.params).data(), nullptr), LOPT_ERR_ARGUMENT,
+           "out[0]: memory of the host");
+    expect(lopt_optimizer_set_params(gpu.opt.p, Model::pointers(source.params).data(), nullptr), LOPT_ERR_ARGUMENT, "params[0]");
+    expect(lopt_optimizer_swap(gpu.opt.p, Model::pointers(source.params).data(), nullptr), LOPT_ERR_ARGUMENT, "params[0]");
+    expect(lopt_optimizer_set_scaler(gpu.opt.p, source.params[0].data(), nullptr), LOPT_ERR_ARGUMENT,
+           "grad_scale: memory of the host");
+    expect(lopt_optimizer_set_scaler(gpu.opt.p, nullptr, source.params[0].data()), LOPT_ERR_ARGUMENT,
+           "found_inf: memory of the host");
+    expect_usable();
+}
+
+TEST_F(CudaRefusal, StreamsOfAnotherDeviceAndLaunchesThatFail) {
+    ASSERT_EQ(gpu.create(), LOPT_OK);
+    emulation::Stream *foreign = emulation::stream_create(1);
+    expect(lopt_optimizer_step(gpu.opt.p, p.data(), grads.data(), foreign), LOPT_ERR_ARGUMENT,
+           "lopt_optimizer_step: the stream is of device");
+    expect(lopt_optimizer_set_rates(gpu.opt.p, 1, 0, foreign), LOPT_ERR_ARGUMENT, "lopt_optimizer_set_rates: the stream");
+    expect(lopt_optimizer_true_params(gpu.opt.p, p.data(), foreign), LOPT_ERR_ARGUMENT, "lopt_optimizer_true_params: the stream");
+    emulation::stream_destroy(foreign);
+    emulation::machine.fail_launches = 719;
+    expect(step(), LOPT_ERR_DEVICE, "lopt_optimizer_step: launching a kernel: error 719");
+    emulation::machine.fail_launches = 0;
+    expect_usable();
+}
+
+} // namespace

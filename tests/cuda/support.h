@@ -1,0 +1,148 @@
+// A model whose parameters and gradients are in the memory of a device, beside tests/optimizer/support.h's on the host.
+#pragma once
+#include "tests/cuda/emulated_gpu.h"
+#include "tests/optimizer/support.h"
+
+// The optimizers of a test run on the emulated GPU, as it is at its start.
+struct OnEmulatedGpu : ::testing::Test {
+    void SetUp() override {
+        gpu_runtime_replace(emulation::runtime());
+        emulation::machine = emulation::Machine();
+        emulation::schedule = 0;
+    }
+    void TearDown() override { gpu_runtime_replace(nullptr); }
+};
+
+// n numbers of a type in a device's memory, `offset` elements from an aligned address.
+template <class T> struct DeviceArray {
+    void *memory;
+    size_t n, offset;
+    explicit DeviceArray(size_t count, int device = 0, size_t off = 0)
+        : memory(emulation::device_memory(device, (count + off) * sizeof(T))), n(count), offset(off) {}
+    explicit DeviceArray(const std::vector<T> &v) : DeviceArray(v.size()) { write(v); }
+    ~DeviceArray() {
+        if (memory) emulation::device_free(memory);
+    }
+    DeviceArray(DeviceArray &&other) noexcept : memory(other.memory), n(other.n), offset(other.offset) { other.memory = nullptr; }
+    DeviceArray(const DeviceArray &) = delete;
+    T *data() const { return static_cast<T *>(memory) + offset; }
+    void write(const std::vector<T> &v) { std::memcpy(data(), v.data(), n * sizeof(T)); }
+    std::vector<T> read() const { return std::vector<T>(data(), data() + n); }
+};
+
+// A copy of a host model on the device. `make` numbers of type T from float and back, for 16-bit parameters and gradients.
+template <class P = float, class G = float> struct DeviceModel {
+    Model &host; // weights, sizes, and the gradients of each step
+    std::vector<DeviceArray<P>> params;
+    std::vector<DeviceArray<G>> grads;
+    Optimizer opt;
+    void *stream = nullptr;
+    P (*to_param)(float) = [](float x) { return P(x); };
+    G (*to_grad)(float) = [](float x) { return G(x); };
+
+    explicit DeviceModel(Model &m, int device = 0, size_t offset = 0) : host(m) {
+        for (size_t n : m.counts) params.emplace_back(n, device, offset), grads.emplace_back(n, device, offset);
+    }
+    ~DeviceModel() { // before the memory that enqueued work still uses
+        emulation::stream_wait(stream);
+        lopt_optimizer_free(opt.p);
+        opt.p = nullptr;
+    }
+    template <class T> static std::vector<float *> pointers(const std::vector<DeviceArray<T>> &v) {
+        std::vector<float *> p;
+        for (auto &x : v) p.push_back(reinterpret_cast<float *>(x.data()));
+        return p;
+    }
+    void write_params() {
+        for (size_t i = 0; i < params.size(); i++) {
+            std::vector<P> v;
+            for (float x : host.params[i]) v.push_back(to_param(x));
+            params[i].write(v);
+        }
+    }
+    void write_grads() {
+        emulation::stream_wait(stream); // as a caller's kernels would come after lopt's
+        for (size_t i = 0; i < grads.size(); i++) {
+            std::vector<G> v;
+            for (float x : host.grads[i]) v.push_back(to_grad(x));
+            grads[i].write(v);
+        }
+    }
+    lopt_status create(lopt_optimizer_options o = LOPT_OPTIMIZER_OPTIONS_INIT) {
+        lopt_optimizer_free(opt.p);
+        opt.p = nullptr;
+        if (!o.device) o.device = "cuda";
+        write_params();
+        return lopt_optimizer_create(host.weights.p, &o, host.counts.size(), host.counts.data(), pointers(params).data(), stream,
+                                     &opt.p);
+    }
+    lopt_status step(const std::vector<bool> &resting = {}) {
+        std::vector<float *> p = pointers(params);
+        std::vector<const float *> g;
+        for (size_t i = 0; i < grads.size(); i++)
+            g.push_back(i < resting.size() && resting[i] ? nullptr : reinterpret_cast<const float *>(grads[i].data()));
+        return lopt_optimizer_step(opt.p, p.data(), g.data(), stream);
+    }
+    void run(uint64_t from, uint64_t to) {
+        for (uint64_t t = from; t < to; t++) {
+            host.gradients(t);
+            write_grads();
+            ASSERT_EQ(step(), LOPT_OK) << lopt_last_error();
+        }
+    }
+    std::vector<std::vector<P>> read() {
+        std::vector<std::vector<P>> out;
+        emulation::stream_wait(stream);
+        for (auto &p : params) out.push_back(p.read());
+        return out;
+    }
+    std::vector<std::vector<float>> true_params() {
+        std::vector<DeviceArray<float>> to;
+        std::vector<std::vector<float>> out;
+        for (size_t n : host.counts) to.emplace_back(n);
+        EXPECT_EQ(lopt_optimizer_true_params(opt.p, pointers(to).data(), stream), LOPT_OK) << lopt_last_error();
+        emulation::stream_wait(stream);
+        for (auto &x : to) out.push_back(x.read());
+        return out;
+    }
+    lopt_status swap() { return lopt_optimizer_swap(opt.p, pointers(params).data(), stream); }
+};
+
+// Largest difference in units of what golden files allow (1: just allowed).
+inline double distance(const std::vector<std::vector<float>> &got, const std::vector<std::vector<float>> &want) {
+    double worst = 0.0;
+    EXPECT_EQ(got.size(), want.size());
+    for (size_t i = 0; i < want.size(); i++) {
+        double largest = 0.0;
+        EXPECT_EQ(got[i].size(), want[i].size());
+        for (float x : want[i]) largest = std::fmax(largest, std::fabs(x));
+        for (size_t j = 0; j < want[i].size(); j++) {
+            const double error = std::fabs(double(got[i][j]) - double(want[i][j]));
+            const double allowed = std::fmax(1e-6, 2e-4 * std::fmax(std::fabs(want[i][j]), 0.02 * largest));
+            worst = std::fmax(worst, std::isfinite(error) ? error / allowed : 1e30);
+        }
+    }
+    return worst;
+}
+
+// All of the state of two optimizers, by way of their state files, as close as golden files must be.
+inline void expect_close_states(lopt_optimizer *got, lopt_optimizer *want) {
+    ScratchDir dir;
+    safetensors_file *a = nullptr, *b = nullptr;
+    ASSERT_EQ(lopt_optimizer_save(got, (dir / "a").c_str()), LOPT_OK) << lopt_last_error();
+    ASSERT_EQ(lopt_optimizer_save(want, (dir / "b").c_str()), LOPT_OK) << lopt_last_error();
+    ASSERT_EQ(safetensors_open((dir / "a").c_str(), &a), LOPT_OK);
+    ASSERT_EQ(safetensors_open((dir / "b").c_str(), &b), LOPT_OK);
+    for (size_t k = 0; k < safetensors_num_tensors(b); k++) {
+        const safetensors_tensor *t = safetensors_tensor_at(b, k);
+        const void *x = nullptr, *y = nullptr;
+        ASSERT_EQ(safetensors_data(a, t, &x), LOPT_OK) << lopt_last_error();
+        ASSERT_EQ(safetensors_data(b, t, &y), LOPT_OK);
+        std::vector<float> got_part(safetensors_count(t)), want_part(got_part.size());
+        std::memcpy(got_part.data(), x, got_part.size() * sizeof(float));
+        std::memcpy(want_part.data(), y, want_part.size() * sizeof(float));
+        expect_close(got_part, want_part, t->name);
+    }
+    safetensors_close(a);
+    safetensors_close(b);
+}
