@@ -111,6 +111,8 @@ class Chaos:
         ranks = ranks_of(job.pid)
         if kind in ("kill a rank", "freeze a rank") and not ranks:
             kind = "kill the launcher"
+        if kind == "freeze a rank" and len(ranks) == 1: # nobody else is there to notice
+            kind = "kill a rank"
         limit = DEADLINE + GRACE
         if kind == "kill a rank":
             send(random.choice(ranks), signal.SIGKILL)
@@ -145,13 +147,19 @@ class Chaos:
             return True
         return False
 
+    def log(self):
+        return os.open(self.scratch / "log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC)
+
     def start(self, resume, extra):
         """The launcher of a job on a random number of ranks, without whatever LD_PRELOAD does to mpirun itself."""
         command = self.command(self.run, resume)
         if extra:
             command = ["env", *extra, *command]
-        return subprocess.Popen(["mpirun", "-n", str(random.choice(RANKS)), *command], stdout=subprocess.DEVNULL,
-                                stderr=open(self.scratch / "log", "w"), env=environment(random.choice((1, 1, 2))), start_new_session=True)
+        log = self.log()
+        job = subprocess.Popen(["mpirun", "-n", str(random.choice(RANKS)), *command], stdout=subprocess.DEVNULL,
+                                stderr=log, env=environment(random.choice((1, 1, 2))), start_new_session=True)
+        os.close(log)
+        return job
 
     def watch(self, job, until, base, resume):
         """Waits; notes when a resumed job has done its first meta-iteration. True: this job has done one."""

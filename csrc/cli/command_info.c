@@ -85,7 +85,7 @@ static int show_build(void) {
     printf("  instruction set    %s (of avx512, avx2, baseline; LOPT_ISA lowers it)\n", lopt_isa());
     printf("  threads            %d (OMP_NUM_THREADS)\n", cli_threads());
     printf("  devices            cpu; cuda: not in this build\n");
-    printf("  communicators      none: NCCL and MPI are not in this build\n");
+    printf("  communicators      %s\n", lopt_comm_kinds());
     printf("  task families      %zu\n", lopt_family_count());
     printf("  memory of an optimizer, bytes per parameter, measured for 4 M parameters with fp32 state:\n");
     printf("    %-44s %.2f\n", "attention, one tensor", bytes_per_parameter("attention=1", n, 1));

@@ -40,6 +40,17 @@ void lopt_comm_abort(lopt_comm *c, int exit_status) {
     _Exit(status);
 }
 
+const char *lopt_comm_kinds(void) {
+    return "self"
+#ifdef LOPT_HAVE_MPI
+           ", mpi"
+#endif
+#ifdef LOPT_HAVE_NCCL
+           ", nccl"
+#endif
+        ;
+}
+
 const char *lopt_comm_kind(const lopt_comm *c) { return c->body->kind; }
 int lopt_comm_rank(const lopt_comm *c) { return c->rank; }
 int lopt_comm_size(const lopt_comm *c) { return c->size; }

@@ -228,6 +228,7 @@ static lopt_status find_ranks_by_mpi(nccl_comm *n, ncclUniqueId *id) {
     n->base.rank = n->mpi->rank;
     n->base.size = n->mpi->size;
     n->watch = comm_mpi_watch(n->mpi);
+    LOPT_CHECK(n->watch != NULL, LOPT_ERR_UNSUPPORTED, "MPI has started this process, and is not in this build");
     lopt_status status = n->base.rank == 0 ? check_nccl(n, n->api.ncclGetUniqueId(id), "making an id") : LOPT_OK;
     LOPT_TRY(comm_agree(n->mpi, status));
     return lopt_comm_broadcast(n->mpi, id, sizeof *id, 0);

@@ -8,9 +8,8 @@
 #include "csrc/comm/agree.h"
 #include "csrc/train/parcel.h"
 
-enum { BALANCE_EVERY = 4 };   /* meta-iterations between two looks */
 #define BALANCE_GAIN 0.03     /* share of the work by which the busiest rank must be above the mean */
-#define BALANCE_SECONDS 0.002 /* and this per meta-iteration: a move takes about as long */
+#define BALANCE_SECONDS 0.001 /* and this per meta-iteration: a move takes about as long */
 
 /* ---- The plan ---------------------------------------------------------------------------------------------------------------- */
 
@@ -55,13 +54,16 @@ size_t balance_plan(size_t n, int ranks, const double *cost, const int *owner, i
 
 /* ---- Moving ------------------------------------------------------------------------------------------------------------------ */
 
-/* Particles that have not begun yet are counted as the mean of the others. */
+/* Of a particle that has not begun yet: what its task took when it was seen last, else the mean of the others. */
 static void estimate_costs(const trainer *t, double *cost) {
     double sum = 0.0;
     size_t known = 0;
     for (size_t p = 0; p < t->num_particles; p++)
         if (isfinite(t->cost[p])) sum += t->cost[p], known++;
-    for (size_t p = 0; p < t->num_particles; p++) cost[p] = isfinite(t->cost[p]) ? t->cost[p] : (known ? sum / (double)known : 0.0);
+    for (size_t p = 0; p < t->num_particles; p++) {
+        const double seen = t->spec_cost[particle_spec(t->config, &t->tasks, p, t->particles[p].restart)];
+        cost[p] = isfinite(t->cost[p]) ? t->cost[p] : (seen > 0.0 ? seen : (known ? sum / (double)known : 0.0));
+    }
 }
 
 /* How far the busiest rank is above the mean, in seconds per step, and as a share of it. */
@@ -152,8 +154,7 @@ static int pays(const trainer *t, const double *cost) {
 lopt_status trainer_balance(trainer *t) {
     const size_t n = t->num_particles;
     void *memory = NULL;
-    if (t->shards.size == 1 || t->iteration < t->balanced + BALANCE_EVERY) return LOPT_OK;
-    t->balanced = t->iteration;
+    if (t->shards.size == 1) return LOPT_OK;
     lopt_status status = memory_alloc(n + (size_t)t->shards.size, sizeof(double) + sizeof(int), "a balance", &memory);
     status = comm_agree(t->shards.comm, status);
     if (status == LOPT_OK) {

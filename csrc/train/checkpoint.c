@@ -166,9 +166,10 @@ static lopt_status share_common(content *c) {
     return lopt_comm_broadcast(t->shards.comm, c->parcels, t->num_particles * sizeof(parcel), 0);
 }
 
-/* Tasks and episodes of this rank's particles. */
+/* Tasks and episodes of this rank's particles; of the others the number of the run is enough. */
 static lopt_status prepare(content *c) {
     trainer *t = c->t;
+    for (size_t p = 0; p < t->num_particles; p++) t->particles[p].restart = c->parcels[p].row[PARCEL_RESTART];
     for (size_t i = 0; i < shards_held(&t->shards, t->shards.rank); i++) {
         const size_t p = t->shards.mine[i];
         LOPT_TRY(parcel_prepare(t->config, &t->tasks, &t->layout, &c->parcels[p], &t->particles[p]));

@@ -44,10 +44,14 @@ static uint64_t seed_of(const train_config *c, const particle *p, uint32_t which
     return random_seed((uint64_t)c->seed, RANDOM_TRAIN_SEED, (uint32_t)p->number, p->restart, which);
 }
 
+size_t particle_spec(const train_config *c, const corpus *tasks, uint64_t number, uint64_t restart) {
+    return random_to_below(random_bits((uint64_t)c->seed, RANDOM_TRAIN_TASK, (uint32_t)number, restart, 0).u[0], (uint32_t)tasks->count);
+}
+
 lopt_status particle_prepare(const train_config *c, const corpus *tasks, const weight_layout *layout, particle *p) {
     const uint32_t number = (uint32_t)p->number;
     particle_free(p);
-    p->spec = random_to_below(random_bits((uint64_t)c->seed, RANDOM_TRAIN_TASK, number, p->restart, 0).u[0], (uint32_t)tasks->count);
+    p->spec = particle_spec(c, tasks, p->number, p->restart);
     p->left = horizon(c, number, p->restart);
     const task_spread spread = {c->rescale_model, c->rescale_tensor, c->rescale_parameter};
     const int rescaled = (double)random_uniform((uint64_t)c->seed, RANDOM_TRAIN_AUGMENT, number, p->restart, 0) < c->rescale_share;

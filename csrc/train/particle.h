@@ -22,6 +22,8 @@ typedef struct particle_report {
     double seconds;     /* processor time that it took */
 } particle_report;
 
+/* The task of the corpus that run `restart` of particle `number` draws. */
+size_t particle_spec(const train_config *c, const corpus *tasks, uint64_t number, uint64_t restart);
 /* Makes the task and the episode that (number, restart) stand for, not started, with its whole length left: resuming fills in the rest. */
 lopt_status particle_prepare(const train_config *c, const corpus *tasks, const weight_layout *layout, particle *p);
 void particle_free(particle *p);

@@ -81,6 +81,8 @@ static lopt_status allocate(trainer *t) {
     t->turns = memory;
     LOPT_TRY(memory_alloc(n, sizeof(double), "particles", &memory));
     t->cost = memory;
+    LOPT_TRY(memory_alloc(t->tasks.count, sizeof(double), "the costs of tasks", &memory));
+    t->spec_cost = memory;
     for (size_t p = 0; p < n; p++) {
         t->particles[p].number = p;
         t->cost[p] = INFINITY;
@@ -131,6 +133,7 @@ void trainer_free(trainer *t) {
     free(t->reports);
     free(t->turns);
     free(t->cost);
+    free(t->spec_cost);
     free(t->gradients);
     free(t->gradient);
     shards_free(&t->shards);
@@ -165,12 +168,14 @@ static lopt_status advance_mine(trainer *t, size_t window) {
     return outcome(&failure);
 }
 
-/* How long the particles' windows take. */
+/* What the reports say of the particles: how long their windows take, and that other ranks' ones have begun anew. */
 static void take_notice(trainer *t, size_t window) {
     for (size_t p = 0; p < t->num_particles; p++) {
         const particle_report *r = &t->reports[p];
         const double now = r->seconds / (double)window;
+        t->spec_cost[r->spec] = now;
         t->cost[p] = r->restarted ? INFINITY : (isfinite(t->cost[p]) ? 0.5 * (t->cost[p] + now) : now);
+        if (r->restarted && t->shards.owner[p] != t->shards.rank) t->particles[p].restart++;
     }
 }
 

@@ -24,10 +24,10 @@ typedef struct trainer {
     double meta_loss_average;     /* moving average over meta-iterations */
     size_t num_particles;
     shards shards;                /* which of the particles are this rank's */
-    particle *particles;          /* [num_particles]; of other ranks' ones only the number is known */
+    particle *particles;          /* [num_particles]; of other ranks' ones only number and restart are known */
     particle_report *reports;     /* [num_particles], of the last meta-iteration, all ranks' */
     double *cost;                 /* [num_particles] seconds that a step takes, smoothed; infinite before the first window of a run */
-    uint64_t balanced;            /* meta-iteration after which particles changed ranks last */
+    double *spec_cost;            /* [tasks.count] the same for any particle with that task, when it was seen last; 0: not yet */
     trainer_turn *turns;          /* [num_particles], this rank's, in the order in which threads take them */
     float *gradients, *gradient;  /* [gradients_room][count], in the order of shards.mine; [count] the mean over all */
     size_t gradients_room;

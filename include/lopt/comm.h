@@ -27,6 +27,8 @@ LOPT_API void lopt_comm_close(lopt_comm *c);
 /* Ends every process of the job, this one with exit_status: the one call of lopt that does not return. exit_status > 0. */
 LOPT_API void lopt_comm_abort(lopt_comm *c, int exit_status);
 
+/* The kinds that are in this build, as "self, mpi, nccl"; static memory. */
+LOPT_API const char *lopt_comm_kinds(void);
 LOPT_API const char *lopt_comm_kind(const lopt_comm *c); /* "self", "mpi" or "nccl"; static memory */
 LOPT_API int lopt_comm_rank(const lopt_comm *c);
 LOPT_API int lopt_comm_size(const lopt_comm *c);
