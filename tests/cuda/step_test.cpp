@@ -306,6 +306,15 @@ TEST_F(CudaStep, SetParamsMakesThemTrueAndAttended) {
     cpu.run(2, 3);
     gpu.run(2, 3);
     EXPECT_LT(distance(gpu.read(), cpu.params), 1.0);
+    // while swapped they become what comes back too
+    ASSERT_EQ(gpu.swap(), LOPT_OK);
+    emulation::stream_wait(nullptr);
+    for (auto &p : source.params) std::iota(p.begin(), p.end(), 5.0f);
+    gpu.write_params();
+    ASSERT_EQ(lopt_optimizer_set_params(gpu.opt.p, DeviceModel<>::pointers(gpu.params).data(), nullptr), LOPT_OK);
+    ASSERT_EQ(gpu.swap(), LOPT_OK);
+    EXPECT_EQ(gpu.read(), source.params);
+    EXPECT_EQ(gpu.true_params(), source.params);
 }
 
 TEST_F(CudaStep, MemoryIsAsDocumented) {
