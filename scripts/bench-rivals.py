@@ -8,6 +8,7 @@ Usage: scripts/bench-rivals.py [--library build/liblopt.so] [--seconds S]
 A measured step is the optimizer's alone, on gradients that are there. Medians over repeated batches; needs PyTorch."""
 import argparse
 import ctypes
+import importlib
 import json
 import math
 import pathlib
@@ -233,19 +234,23 @@ def adamw(params, grads, **kind):
     return torch.optim.AdamW(params, lr=1e-4, **kind).step
 
 
-def pylo(params, grads):
-    """PyLO's optimizers on CUDA kernels, by the names that its package exports them under; {} where there are none."""
-    try:
-        import pylo.optim as optim
-    except ImportError:
-        return {}
-    for p, g in zip(params, grads):
-        p.requires_grad_(True)
-        p.grad = g
+def pylo(new):
+    """PyLO's optimizers on CUDA kernels, as far as its package has them; {} where there is none. VeLO wants the loss."""
     found = {}
-    for name in ("MuLO_CUDA", "VeLO_CUDA", "AdafacLO_CUDA"):
-        if hasattr(optim, name):
-            found["PyLO " + name] = lambda cls=getattr(optim, name): cls(params).step
+    for module, name, arguments in (("pylo.optim.AdafacLO_cuda", "AdafacLO_CUDA", ()), ("pylo.optim.velo_cuda", "VeLO_CUDA", (1.0,))):
+        try:
+            cls = getattr(importlib.import_module(module), name)
+        except (ImportError, AttributeError):
+            continue
+
+        def rival(cls=cls, arguments=arguments):
+            params, grads = new()
+            for p, g in zip(params, grads):
+                p.requires_grad_(True)
+                p.grad = g
+            optimizer = cls(params)
+            return lambda: optimizer.step(*(torch.tensor(a, device="cuda") for a in arguments))
+        found["PyLO " + name] = rival
     return found
 
 
@@ -266,7 +271,7 @@ def contenders(library, shapes):
             other = TorchHrnn(weights, params, math.log(1e-3), compiled)
             return lambda: other.step(grads)
         rows["HRNN in PyTorch, " + ("compiled" if compiled else "eager")] = rival
-    rows.update(pylo(*new()))
+    rows.update(pylo(new))
     return rows
 
 

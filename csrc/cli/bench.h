@@ -3,13 +3,16 @@
 #define LOPT_CLI_BENCH_H
 
 #include <jansson.h>
+#include <stdint.h>
 
 int bench_step(int argc, char **argv);
 /* bench_step for device "cuda" */
 typedef struct bench_gpu_job {
     int device;
-    int attention; /* 1 on, 0 off, -1 both */
-    size_t largest; /* models of more parameters are left out; 0: none */
+    int attention;          /* 1 on, 0 off, -1 both */
+    const uint64_t *params; /* [num_params] sizes of models */
+    size_t num_params;      /* 0: the models of bench_shapes.h */
+    size_t tensors;         /* that each size is split into */
     double seconds;
     const char *json;
 } bench_gpu_job;

@@ -21,7 +21,7 @@ enum { LIST_MAX = 16 };
 
 static const struct argp_option options[] = {
     {"device", KEY_DEVICE, "NAME", 0, "cpu (default), cuda, cuda:1", 0},
-    {"params", KEY_PARAMS, "N,...", 0, "Sizes of the model (default 1M,5M,25M); on a GPU the largest that is measured (default 1B)", 0},
+    {"params", KEY_PARAMS, "N,...", 0, "Sizes of the model (default 1M,5M,25M; on a GPU 1 M, ResNet-50, GPT-2 and 1 B)", 0},
     {"tensors", KEY_TENSORS, "N", 0, "Tensors that the parameters are split into (default 1)", 0},
     {"threads", KEY_THREADS, "N,...", 0, "Numbers of threads (default: 1 and all)", 0},
     {"attention", KEY_ATTENTION, "on|off|both", 0, "With or without attention (default both)", 0},
@@ -185,8 +185,13 @@ static int run_on(step_job *job) {
     if (gpu < 0 && job->device && strcmp(job->device, "cpu") != 0)
         return cli_error(CLI_USAGE, "--device %s: it must be cpu, cuda or cuda:N", job->device);
     if (gpu < 0) return run(job);
-    const bench_gpu_job on_gpu = {gpu, job->num_attention == 2 ? -1 : job->attention[0],
-                                  job->params_given ? (size_t)job->params[job->num_params - 1] : 0, job->seconds, job->json};
+    const bench_gpu_job on_gpu = {gpu,
+                                  job->num_attention == 2 ? -1 : job->attention[0],
+                                  job->params,
+                                  job->params_given ? job->num_params : 0,
+                                  (size_t)job->tensors,
+                                  job->seconds,
+                                  job->json};
     return bench_step_gpu(&on_gpu);
 }
 

@@ -51,19 +51,28 @@ static int measure_row(const bench_gpu_job *job, const bench_shape *shape, int a
     return 0;
 }
 
+/* The i-th model to be measured; 0: there are no more. */
+static int shape_at(const bench_gpu_job *job, size_t i, bench_shape *out) {
+    if (job->num_params == 0) return bench_shape_at(i, out);
+    if (i >= job->num_params) return 0;
+    const size_t n = (size_t)job->params[i], most = n < BENCH_TENSORS_MAX ? n : BENCH_TENSORS_MAX;
+    out->name = "";
+    out->num_tensors = job->tensors < most ? job->tensors : most;
+    for (size_t k = 0; k < out->num_tensors; k++) out->counts[k] = n / out->num_tensors + (k < n % out->num_tensors);
+    return 1;
+}
+
 int bench_step_gpu(const bench_gpu_job *job) {
     json_t *rows = json_array();
     bench_shape shape;
     int failed = 0;
-    for (size_t i = 0; bench_shape_at(i, &shape); i++)
+    for (size_t i = 0; !failed && shape_at(job, i, &shape); i++)
         for (int row = 0; row < 8 && !failed; row++) { /* attention, state, stream or graph */
             const int attention = !(row & 4);
-            if (job->attention >= 0 && attention != job->attention) continue;
-            if (job->largest > 0 && bench_shape_total(&shape) > job->largest) continue;
-            failed = measure_row(job, &shape, attention, row >> 1 & 1, row & 1, rows);
+            if (job->attention < 0 || attention == job->attention)
+                failed = measure_row(job, &shape, attention, row >> 1 & 1, row & 1, rows);
         }
-    if (!failed)
-        printf("\nMedian over batches of steps, quartiles at the end; bytes moved as counted in csrc/cli/bench_step_gpu.c.\n");
+    if (!failed) printf("\nMedian over batches of steps, quartiles at the end; bytes moved as counted in csrc/cli/bench_step_gpu.c.\n");
     const int written = bench_write_json(job->json, rows);
     return cli_finish_output(failed ? CLI_FAILED : written);
 }

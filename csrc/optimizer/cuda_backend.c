@@ -62,6 +62,7 @@ static lopt_status start(cuda_optimizer *opt, float *const *params, void *stream
     const start_rates rates = {o->seed, log(o->init_lr_min), log(o->init_lr_max) - log(o->init_lr_min)};
     gpu_launch l;
     LOPT_TRY(begin(opt, stream, &l));
+    k->load(&l);
     k->enter(&l, &opt->model, (void *const *)params, NULL);
     k->start(&l, &opt->model, &rates);
     k->sum_rates(&l, &opt->model);

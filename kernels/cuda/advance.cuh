@@ -188,6 +188,11 @@ __device__ static inline cell_weights cell_of(const gpu_cell &c) {
     __global__ __launch_bounds__(GPU_BLOCK, 2) void lopt_advance_any##suffix(const __grid_constant__ gpu_model m) {      \
         advance_chunks<any_shape, state>(m, m.weights->cell);                                                            \
     }                                                                                                                    \
+    void GPU_SYMBOL(gpu_load_advance##suffix)(gpu_launch * l) {                                                          \
+        CUDA_LOAD(l, lopt_advance_attending##suffix);                                                                    \
+        CUDA_LOAD(l, lopt_advance_plain##suffix);                                                                        \
+        CUDA_LOAD(l, lopt_advance_any##suffix);                                                                          \
+    }                                                                                                                    \
     void GPU_SYMBOL(gpu_advance##suffix)(gpu_launch * l, const gpu_model *m, const gpu_cell *cell) {                     \
         const unsigned grid = gpu_grid(l, m->num_chunks, 2);                                                             \
         if (!dims_default_cell(m->dims)) CUDA_LAUNCH(l, lopt_advance_any##suffix, grid, *m);                             \

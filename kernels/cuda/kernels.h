@@ -16,6 +16,8 @@ typedef enum gpu_exchange {
 } gpu_exchange;
 
 typedef struct gpu_kernels {
+    /* Brings the kernels of a step to the device, so that the first step may be a captured one. */
+    void (*load)(gpu_launch *l);
     /* The pointers of the call at hand, [num_tensors] each; NULL: none. */
     void (*enter)(gpu_launch *l, const gpu_model *m, void *const *params, const void *const *grads);
     /* The look at the gradients, where the caller has no found_inf; biases from above; mean alpha. */

@@ -29,6 +29,12 @@ typedef struct gpu_launch {
             nvtxRangePop();                                                           \
         }                                                                             \
     } while (0)
+/* Brings a kernel to the device now: at its first launch that might be within a capture, which must not wait for it. */
+#define CUDA_LOAD(launch, kernel)                                                                     \
+    do {                                                                                              \
+        cudaFuncAttributes attributes_;                                                               \
+        if ((launch)->error == 0) (launch)->error = (int)cudaFuncGetAttributes(&attributes_, kernel); \
+    } while (0)
 #endif
 
 #endif

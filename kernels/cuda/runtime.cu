@@ -25,7 +25,9 @@ struct current_device {
 /* Records the failure of a call, and leaves no error behind that a later call of the caller's would find. */
 static lopt_status failed(cudaError_t error, const char *doing) {
     (void)cudaGetLastError();
-    const lopt_status status = error == cudaErrorMemoryAllocation ? LOPT_ERR_MEMORY : LOPT_ERR_DEVICE;
+    const lopt_status status = error == cudaErrorMemoryAllocation         ? LOPT_ERR_MEMORY
+                               : error == cudaErrorNoKernelImageForDevice ? LOPT_ERR_UNSUPPORTED
+                                                                          : LOPT_ERR_DEVICE;
     return lopt_fail(status, "%s: CUDA says \"%s\" (error %d)", doing, cudaGetErrorString(error), (int)error);
 }
 

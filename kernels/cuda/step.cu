@@ -165,6 +165,15 @@ __global__ void lopt_set_rates(const __grid_constant__ gpu_model m, float lr_sca
 
 /* ---- The host's side ----------------------------------------------------------------------------------------------------------- */
 
+void GPU_SYMBOL(gpu_load_step)(gpu_launch *l) {
+    CUDA_LOAD(l, lopt_enter);
+    CUDA_LOAD(l, lopt_prepare);
+    CUDA_LOAD(l, lopt_gather);
+    CUDA_LOAD(l, lopt_finish);
+    CUDA_LOAD(l, lopt_apply);
+    CUDA_LOAD(l, lopt_set_rates);
+}
+
 void GPU_SYMBOL(gpu_enter)(gpu_launch *l, const gpu_model *m, void *const *params, const void *const *grads) {
     for (uint64_t first = 0; first < m->num_tensors; first += GPU_POINTERS) {
         const uint64_t left = m->num_tensors - first;

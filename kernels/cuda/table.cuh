@@ -4,6 +4,9 @@
 
 #include "kernels/cuda/kernels.h"
 
+void GPU_SYMBOL(gpu_load_step)(gpu_launch *l);
+void GPU_SYMBOL(gpu_load_advance)(gpu_launch *l);
+void GPU_SYMBOL(gpu_load_advance_mixed)(gpu_launch *l);
 void GPU_SYMBOL(gpu_enter)(gpu_launch *l, const gpu_model *m, void *const *params, const void *const *grads);
 void GPU_SYMBOL(gpu_prepare)(gpu_launch *l, const gpu_model *m);
 void GPU_SYMBOL(gpu_advance)(gpu_launch *l, const gpu_model *m, const gpu_cell *cell);
@@ -18,10 +21,26 @@ void GPU_SYMBOL(gpu_exchange_params)(gpu_launch *l, const gpu_model *m, gpu_exch
 void GPU_SYMBOL(gpu_pack)(gpu_launch *l, const gpu_model *m, const state_piece *piece, float *to);
 void GPU_SYMBOL(gpu_unpack)(gpu_launch *l, const gpu_model *m, const state_piece *piece, const float *from);
 
+static void gpu_load(gpu_launch *l) {
+    GPU_SYMBOL(gpu_load_step)(l);
+    GPU_SYMBOL(gpu_load_advance)(l);
+    GPU_SYMBOL(gpu_load_advance_mixed)(l);
+}
+
 static const gpu_kernels gpu_kernel_table = {
-    GPU_SYMBOL(gpu_enter),  GPU_SYMBOL(gpu_prepare),   GPU_SYMBOL(gpu_advance),         GPU_SYMBOL(gpu_advance_mixed),
-    GPU_SYMBOL(gpu_gather), GPU_SYMBOL(gpu_finish),    GPU_SYMBOL(gpu_apply),           GPU_SYMBOL(gpu_set_rates),
-    GPU_SYMBOL(gpu_start),  GPU_SYMBOL(gpu_sum_rates), GPU_SYMBOL(gpu_exchange_params), GPU_SYMBOL(gpu_pack),
+    gpu_load,
+    GPU_SYMBOL(gpu_enter),
+    GPU_SYMBOL(gpu_prepare),
+    GPU_SYMBOL(gpu_advance),
+    GPU_SYMBOL(gpu_advance_mixed),
+    GPU_SYMBOL(gpu_gather),
+    GPU_SYMBOL(gpu_finish),
+    GPU_SYMBOL(gpu_apply),
+    GPU_SYMBOL(gpu_set_rates),
+    GPU_SYMBOL(gpu_start),
+    GPU_SYMBOL(gpu_sum_rates),
+    GPU_SYMBOL(gpu_exchange_params),
+    GPU_SYMBOL(gpu_pack),
     GPU_SYMBOL(gpu_unpack),
 };
 

@@ -1,7 +1,7 @@
 /* All that moves an optimizer's numbers outside a step: its start, the caller's parameters in and out, parts of the state as the state
  * file has them. */
 #include "kernels/cuda/block.cuh"
-#include "kernels/cuda/table.cuh"
+#include "kernels/cuda/kernels.h"
 
 /* ---- Start --------------------------------------------------------------------------------------------------------------------- */
 
@@ -122,6 +122,8 @@ __global__ void lopt_unpack(const __grid_constant__ gpu_model m, state_piece pie
         else state_write(m, tile_of(m, piece.tensor, p.parameter), (unsigned)(p.parameter % GPU_TILE), p.component, from[i]);
     }
 }
+
+void GPU_SYMBOL(gpu_gather)(gpu_launch *l, const gpu_model *m); /* step.cu */
 
 /* ---- The host's side ----------------------------------------------------------------------------------------------------------- */
 

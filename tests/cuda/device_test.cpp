@@ -146,12 +146,12 @@ TEST_P(OnDevice, TwoStreamsAtOnce) {
         r->host.gradients(0);
         r->write(r->grads, r->host.grads);
     }
-    for (int t = 0; t < 20; t++) {
+    for (int t = 0; t < 8; t++) {
         ASSERT_EQ(one.step(), LOPT_OK);
         ASSERT_EQ(two.step(), LOPT_OK);
     }
     const auto first = one.read(), second = two.read();
-    for (int t = 0; t < 20; t++) ASSERT_EQ(alone.step(), LOPT_OK);
+    for (int t = 0; t < 8; t++) ASSERT_EQ(alone.step(), LOPT_OK);
     EXPECT_EQ(first, alone.read());
     EXPECT_EQ(second, alone.read());
 }

@@ -30,7 +30,7 @@ TEST_F(Mixed, FollowsFp32) {
         DeviceModel<> gpu(source);
         ASSERT_EQ(cpu.create(), LOPT_OK);
         ASSERT_EQ(gpu.create(options()), LOPT_OK) << lopt_last_error();
-        for (uint64_t t = 0; t < 20; t++) {
+        for (uint64_t t = 0; t < 12; t++) {
             cpu.run(t, t + 1);
             gpu.run(t, t + 1);
         }

@@ -17,7 +17,9 @@
 #ifdef __SANITIZE_ADDRESS__
 #include <sanitizer/common_interface_defs.h>
 #endif
-#ifndef __x86_64__
+#if defined(__x86_64__) && !defined(LOPT_EMULATION_UCONTEXT) // defined: to test what other processors use
+#define EMULATION_OWN_SWITCH 1
+#else
 #include <ucontext.h>
 #endif
 
@@ -45,7 +47,7 @@ struct Fiber {
     uint64_t offered = 0;       // to a shuffle
     char *stack = nullptr;
     void *fake_stack = nullptr; // AddressSanitizer's
-#ifdef __x86_64__
+#ifdef EMULATION_OWN_SWITCH
     void *stack_pointer = nullptr;
 #else
     ucontext_t context;
@@ -77,7 +79,7 @@ inline uint64_t schedule = 0; // 0: in order
 
 // ---- Changing fibers
 
-#ifdef __x86_64__
+#ifdef EMULATION_OWN_SWITCH
 extern "C" void lopt_emulation_switch(void **from, void *to);
 asm(".text\n.weak lopt_emulation_switch\nlopt_emulation_switch:\n"
     "    push %rbp; push %rbx; push %r12; push %r13; push %r14; push %r15\n"
@@ -126,7 +128,7 @@ inline void fiber_prepare(Fiber &f, unsigned id) {
     f = Fiber();
     f.id = id;
     f.stack = stack;
-#ifdef __x86_64__
+#ifdef EMULATION_OWN_SWITCH
     void **top = reinterpret_cast<void **>(stack + STACK_BYTES - 64);
     *--top = nullptr; // the stack is as after a call
     *--top = reinterpret_cast<void *>(fiber_main);
@@ -278,3 +280,4 @@ inline float __fdiv_rn(float a, float b) { return a / b; }
         if ((launch_)->error == 0)                                                                                             \
             (launch_)->error = emulation::launch((launch_)->stream, unsigned(grid), unsigned(GPU_BLOCK), kernel, __VA_ARGS__); \
     } while (0)
+#define CUDA_LOAD(launch_, kernel) ((launch_)->error = (launch_)->error ? (launch_)->error : emulation::launch_error())

@@ -1,0 +1,85 @@
+// More parameters than 2^31 without their memory: the chunk that is worked on stands far out in its tensor, and every base pointer is moved back as
+// far, so that the kernels' own arithmetic has to find what is there. Any of it in 32 bits ends somewhere else.
+#include "tests/cuda/support.h"
+
+extern "C" {
+#include "csrc/optimizer/cuda.h"
+}
+
+namespace {
+
+constexpr uint64_t FAR = (uint64_t(1) << 33) + (uint64_t(1) << 31); // parameters; a multiple of any chunk
+
+template <class T> T *back(T *p, uint64_t elements) {
+    return reinterpret_cast<T *>(reinterpret_cast<uintptr_t>(p) - elements * sizeof(T));
+}
+
+struct FarOut : OnEmulatedGpu, ::testing::WithParamInterface<const char *> {
+    // The model of an optimizer with one tensor, seen from FAR before it.
+    gpu_model far_model(const cuda_optimizer *opt) {
+        gpu_model m = opt->model;
+        auto *chunk = const_cast<gpu_chunk *>(m.chunks);
+        chunk->first += FAR;
+        m.state = back(m.state, FAR / GPU_TILE * gpu_tile_floats(m.dims, m.mixed));
+        m.theta = back(m.theta, FAR);
+        m.move = back(m.move, FAR);
+        if (m.attend) m.attend = back(m.attend, FAR);
+        return m;
+    }
+};
+
+TEST_P(FarOut, AStepThereIsAStepHere) {
+    for (const char *state : {"fp32", "mixed"}) {
+        Model a({3000}, GetParam()), b({3000}, GetParam());
+        DeviceModel<> here(a), there(b);
+        lopt_optimizer_options o = LOPT_OPTIMIZER_OPTIONS_INIT;
+        o.state_dtype = state;
+        ASSERT_EQ(here.create(o), LOPT_OK);
+        ASSERT_EQ(there.create(o), LOPT_OK);
+        emulation::stream_wait(nullptr);
+        const gpu_model m = far_model(reinterpret_cast<cuda_optimizer *>(there.opt.p));
+        const gpu_kernels *k = emulation::runtime()->kernels;
+        for (uint64_t t = 0; t < 2; t++) {
+            here.run(t, t + 1);
+            b.gradients(t);
+            there.write_grads();
+            void *params = back(there.params[0].data(), FAR);
+            const void *grads = back(there.grads[0].data(), FAR);
+            gpu_launch l = {nullptr, 3, 0, 0};
+            k->enter(&l, &m, &params, &grads);
+            k->prepare(&l, &m);
+            (m.mixed ? k->advance_mixed : k->advance)(&l, &m, &reinterpret_cast<cuda_optimizer *>(there.opt.p)->cell);
+            k->finish(&l, &m);
+            k->apply(&l, &m);
+            k->sum_rates(&l, &m);
+            EXPECT_EQ(l.error, 0);
+            EXPECT_EQ(there.read(), here.read()) << state << t;
+        }
+        // theta out to the caller, from there to here
+        DeviceArray<float> truth(3000);
+        void *out = back(truth.data(), FAR);
+        gpu_launch l = {nullptr, 3, 0, 0};
+        k->enter(&l, &m, &out, nullptr);
+        k->exchange(&l, &m, GPU_READ_THETA);
+        emulation::stream_wait(nullptr);
+        EXPECT_EQ(truth.read(), here.true_params()[0]);
+        // and by pieces, of a tensor that is as long as it must be then
+        gpu_model whole = m;
+        gpu_tensor tensor = {FAR + 3000, 0, 0, 1, 0, 0};
+        whole.tensors = &tensor;
+        for (state_part part : {PART_LOG_LR, PART_HIDDEN, PART_SQUARE}) {
+            DeviceArray<float> far_part(100), near_part(100);
+            const uint64_t P = uint64_t(m.dims.param), in = part == PART_HIDDEN ? P : 1, before = part == PART_SQUARE ? 1 : 0;
+            const state_piece far_piece = {part, 0, before * tensor.count + FAR * in, 100},
+                              near_piece = {part, 0, before * 3000, 100};
+            k->pack(&l, &whole, &far_piece, far_part.data());
+            k->pack(&l, &reinterpret_cast<cuda_optimizer *>(here.opt.p)->model, &near_piece, near_part.data());
+            k->unpack(&l, &whole, &far_piece, near_part.data());
+            emulation::stream_wait(nullptr);
+            EXPECT_EQ(far_part.read(), near_part.read()) << state << part;
+        }
+    }
+}
+INSTANTIATE_TEST_SUITE_P(Options, FarOut, ::testing::Values("attention=1", "attention=0", "param=5,scales=3"));
+
+} // namespace
