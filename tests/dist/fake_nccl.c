@@ -168,9 +168,16 @@ cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, enum cudaM
 
 const char *ncclGetErrorString(ncclResult_t r) { return r == ncclInvalidArgument ? "invalid argument" : "fake error"; }
 
+static char made[64]; /* the shared memory of this process's id, until all have it */
+
+__attribute__((destructor)) static void clean_up(void) {
+    if (made[0]) shm_unlink(made);
+}
+
 ncclResult_t ncclGetUniqueId(ncclUniqueId *id) {
     memset(id, 0, sizeof *id);
-    snprintf(id->internal, sizeof id->internal, "/lopt-fake-nccl-%ld", (long)getpid());
+    snprintf(made, sizeof made, "/lopt-fake-nccl-%ld", (long)getpid());
+    memcpy(id->internal, made, sizeof made);
     const int f = shm_open(id->internal, O_CREAT | O_EXCL | O_RDWR, 0600);
     if (f < 0 || ftruncate(f, sizeof(shared)) != 0) return ncclSystemError;
     close(f);
