@@ -62,7 +62,7 @@ else
     echo "skipped GPU code within its budget: no nvcc here"
 fi
 for isa in avx2 baseline; do
-    for folder in optimizer train tasks oracle; do
+    for folder in optimizer train oracle; do # of the tasks, test_tasks itself tries every instruction set
         run_binary "$isa" "build/tests/test_$folder" LOPT_ISA=$isa
     done
 done

@@ -1,0 +1,28 @@
+#!/bin/sh
+# Judges an optimizer as docs/evidence.md shows it: the held-out suite at 2,000 steps against all tuned baselines, eight of its cheaper
+# tasks at 20,000, the corpus at 2,000 with seeds that training did not draw, and corpus and held-out suite at 20,000 without baselines,
+# to see what diverges or loses what it had. About an hour and a half on two cores the first time; sweeps are kept.
+# Usage: scripts/evidence.sh [WEIGHTS] [DIR]      (default: weights/hrnn-10-30-20.safetensors runs/evidence)
+#   LOPT names the command (default: build/lopt). Tables are left in DIR/*.txt beside the reports.
+set -eu
+caller=$PWD
+cd "$(dirname "$0")/.."
+lopt=${LOPT:-build/lopt}
+weights=${1:-weights/hrnn-10-30-20.safetensors}
+[ -e "$weights" ] || weights=$caller/$weights
+dir=${2:-runs/evidence}
+mkdir -p "$dir"
+cheaper='digits_softmax;digits_mlp;poisson_regression;factorisation;rosenbrock_100;digits_deep;digits_autoencoder;teacher_mlp'
+
+judge() { # judge NAME ARGUMENT...
+    name=$1
+    shift
+    echo "$name"
+    "$lopt" eval --weights "lopt=$weights" --out "$dir/$name" --cache "$dir/cache" "$@" >"$dir/$name.txt"
+}
+judge heldout --suite heldout --steps 2000 --seeds 5
+judge heldout-lasting --suite heldout --steps 20000 --seeds 5 --alone
+judge corpus-lasting --suite corpus --steps 20000 --seeds 5 --seed 1 --alone
+judge corpus --suite corpus --steps 2000 --seeds 5 --seed 1
+judge heldout-10x --suite "$cheaper" --steps 20000 --seeds 5
+echo "Tables: $dir/*.txt"
