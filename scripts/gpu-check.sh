@@ -1,6 +1,6 @@
 #!/bin/sh
 # On a machine with an NVIDIA GPU: builds, runs every test that wants one, compute-sanitizer's four tools, the benchmarks and the rivals, and
-# writes bench/results/DATE-GPU/ to be looked at and committed. Takes less than ten minutes.
+# writes bench/results/DATE-GPU/ to be looked at and committed. Made to fit into ten minutes, which nobody has tried yet.
 # Usage: scripts/gpu-check.sh [--quick]      (quick: no sanitizer, no rivals)
 set -u
 cd "$(dirname "$0")/.."
