@@ -13,21 +13,6 @@ std::vector<DeviceArray<float>> to_device(const GoldenFile &golden, const std::s
     return v;
 }
 
-void expect_state(const GoldenFile &golden, const std::string &path, const std::string &name) {
-    safetensors_file *f = nullptr;
-    ASSERT_EQ(safetensors_open(path.c_str(), &f), LOPT_OK) << lopt_last_error();
-    for (size_t k = 0; k < safetensors_num_tensors(f); k++) {
-        const safetensors_tensor *tensor = safetensors_tensor_at(f, k);
-        const void *data = nullptr;
-        if (!golden.has(tensor->name)) continue; // theta.i, known already
-        ASSERT_EQ(safetensors_data(f, tensor, &data), LOPT_OK);
-        std::vector<float> got(safetensors_count(tensor));
-        std::memcpy(got.data(), data, got.size() * sizeof(float));
-        expect_close(got, golden.floats(tensor->name), name + " " + tensor->name);
-    }
-    safetensors_close(f);
-}
-
 TEST_P(CudaGolden, Agrees) {
     const std::string name = GetParam();
     GoldenFile golden(name + ".safetensors");
@@ -63,10 +48,8 @@ TEST_P(CudaGolden, Agrees) {
     }
     ScratchDir dir;
     ASSERT_EQ(lopt_optimizer_save(opt.p, (dir / "state").c_str()), LOPT_OK) << lopt_last_error();
-    expect_state(golden, dir / "state", name);
+    expect_golden_state(golden, dir / "state", name);
 }
-INSTANTIATE_TEST_SUITE_P(Files, CudaGolden,
-                         ::testing::Values("step_default", "step_minimal", "step_no_attention", "step_code_sizes",
-                                           "step_zeros_and_controls", "step_from_state"));
+INSTANTIATE_TEST_SUITE_P(Files, CudaGolden, GOLDEN_STEPS);
 
 } // namespace

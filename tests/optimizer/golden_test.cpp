@@ -47,23 +47,9 @@ TEST_P(GoldenStep, Agrees) {
     }
     ScratchDir dir;
     ASSERT_EQ(lopt_optimizer_save(opt.p, (dir / "state").c_str()), LOPT_OK) << lopt_last_error();
-    safetensors_file *f = nullptr;
-    ASSERT_EQ(safetensors_open((dir / "state").c_str(), &f), LOPT_OK) << lopt_last_error();
-    for (size_t k = 0; k < safetensors_num_tensors(f); k++) {
-        const safetensors_tensor *tensor = safetensors_tensor_at(f, k);
-        const void *data = nullptr;
-        if (!golden.has(tensor->name)) continue; // theta.i, known already
-        ASSERT_EQ(safetensors_data(f, tensor, &data), LOPT_OK);
-        std::vector<float> got(safetensors_count(tensor));
-        std::memcpy(got.data(), data, got.size() * sizeof(float));
-        expect_close(got, golden.floats(tensor->name), name + " " + tensor->name);
-    }
-    EXPECT_EQ(safetensors_num_tensors(f), 6 * tensors + 1);
-    safetensors_close(f);
+    expect_golden_state(golden, dir / "state", name);
 }
-INSTANTIATE_TEST_SUITE_P(Files, GoldenStep,
-                         ::testing::Values("step_default", "step_minimal", "step_no_attention", "step_code_sizes",
-                                           "step_zeros_and_controls", "step_from_state"));
+INSTANTIATE_TEST_SUITE_P(Files, GoldenStep, GOLDEN_STEPS);
 
 // The instruction set is chosen once per process: this binary runs itself under each of the others.
 TEST(Golden, OnEveryInstructionSet) {

@@ -16,8 +16,10 @@ extern "C" {
 inline std::string golden_path(const std::string &name) { return std::string(LOPT_SOURCE_DIR "/tests/golden/data/") + name; }
 
 class GoldenFile {
-  public:
-    explicit GoldenFile(const std::string &name) { EXPECT_EQ(safetensors_open(golden_path(name).c_str(), &file_), LOPT_OK) << lopt_last_error(); }
+public:
+    explicit GoldenFile(const std::string &name) {
+        EXPECT_EQ(safetensors_open(golden_path(name).c_str(), &file_), LOPT_OK) << lopt_last_error();
+    }
     ~GoldenFile() { safetensors_close(file_); }
     GoldenFile(const GoldenFile &) = delete;
     bool has(const std::string &name) const { return find(name) != nullptr; }
@@ -35,7 +37,7 @@ class GoldenFile {
     }
     double number(const char *key) const { return std::stod(safetensors_metadata(file_, key)); }
 
-  private:
+private:
     const safetensors_tensor *find(const std::string &name) const {
         for (size_t i = 0; i < safetensors_num_tensors(file_); i++)
             if (name == safetensors_tensor_at(file_, i)->name) return safetensors_tensor_at(file_, i);
@@ -55,6 +57,26 @@ inline void expect_close(const std::vector<float> &got, const std::vector<float>
         ASSERT_LE(error, allowed) << what << "[" << i << "]: " << got[i] << " instead of " << want[i];
     }
 }
+
+// A state file against what a golden step left: every tensor that the golden file knows, and as many tensors as there must be.
+inline void expect_golden_state(const GoldenFile &golden, const std::string &path, const std::string &name) {
+    safetensors_file *f = nullptr;
+    ASSERT_EQ(safetensors_open(path.c_str(), &f), LOPT_OK) << lopt_last_error();
+    for (size_t k = 0; k < safetensors_num_tensors(f); k++) {
+        const safetensors_tensor *tensor = safetensors_tensor_at(f, k);
+        const void *data = nullptr;
+        if (!golden.has(tensor->name)) continue; // theta.i, known already
+        ASSERT_EQ(safetensors_data(f, tensor, &data), LOPT_OK);
+        std::vector<float> got(safetensors_count(tensor));
+        std::memcpy(got.data(), data, got.size() * sizeof(float));
+        expect_close(got, golden.floats(tensor->name), name + " " + tensor->name);
+    }
+    EXPECT_EQ(safetensors_num_tensors(f), 6 * size_t(golden.number("tensors")) + 1);
+    safetensors_close(f);
+}
+#define GOLDEN_STEPS                                                                                                     \
+    ::testing::Values("step_default", "step_minimal", "step_no_attention", "step_code_sizes", "step_zeros_and_controls", \
+                      "step_from_state")
 
 // Frees C objects at the end of a scope.
 struct Weights {
