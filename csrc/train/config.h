@@ -24,6 +24,7 @@ typedef struct train_config {
     int64_t seed, iterations, particles;
     char *weights_options, *weights_from;
     double weights_update_scale;
+    config_list weights_trained;
     int estimator, second_derivatives;
     double es_sigma;
     int64_t es_pairs;

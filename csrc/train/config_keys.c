@@ -18,6 +18,9 @@
       "weights file to start from; empty: fresh ones drawn from the seed")                                                          \
     X(CONFIG_FLOAT, "float", weights_update_scale, 0, "weights.update_scale", "1", 0, 100, NULL,                                    \
       "fresh weights: factor on update.kernel; 0.1 begins close to plain normalised gradient steps")                                \
+    X(CONFIG_LIST, "list", weights_trained, 0, "weights.trained", "*", 0, 0, NULL,                                                  \
+      "names or patterns of the weights that are trained, as \"learning_rate.*;update.*\"; the others stay as they are. Few are "    \
+      "easy for es, pes and nres, whose noise grows with their number")                                                             \
     X(CONFIG_CHOICE, "choice", estimator, 0, "estimator", "tbptt", 0, 0, "tbptt|es|pes|nres|mix",                                   \
       "how the meta-gradient of a window is estimated: tbptt backpropagates through the window, exact but blind to what lies "      \
       "beyond it; es tries perturbed weights on the window, as blind; pes and nres keep each perturbed run going to the end of "    \

@@ -5,12 +5,14 @@
 
 #include "base/memory.h"
 #include "base/status.h"
+#include "csrc/train/trained.h"
 
 /* ---- Workspace ------------------------------------------------------------------------------------------------------------- */
 
 static lopt_status allocate(const train_config *c, const weight_layout *layout, estimate_workspace *ws) {
     const size_t n = layout->count;
     LOPT_TRY(unroll_workspace_create(&ws->unroll));
+    LOPT_TRY(trained_mask(&c->weights_trained, layout, &ws->trained));
     if (!estimator_of(c)->perturbs) return LOPT_OK;
     LOPT_TRY(memory_floats(5 * n, "perturbed weights", &ws->storage));
     ws->noise = ws->storage;
@@ -40,6 +42,7 @@ void estimate_workspace_free(estimate_workspace *ws) {
     unroll_workspace_free(ws->unroll);
     prepared_free(ws->perturbed);
     free(ws->storage);
+    free(ws->trained);
     free(ws);
 }
 
@@ -69,7 +72,9 @@ static lopt_status advance(const job *j, const prepared_weights *w, unroll_run *
     if (j->episode->window == 0)
         LOPT_TRY(unroll_run_start(run, w, j->episode->run_seed, c->init_lr_min, c->init_lr_max, j->ws->unroll));
     if (shock != 0.0) unroll_run_shift_rates(run, shock);
-    return unroll_window(run, w, &args, j->ws->unroll, out);
+    LOPT_TRY(unroll_window(run, w, &args, j->ws->unroll, out));
+    if (exact) trained_apply(j->ws->trained, j->episode->count, exact);
+    return LOPT_OK;
 }
 
 static void perturb(const job *j, float sign) {
@@ -162,6 +167,7 @@ static lopt_status try_pairs(const job *j, float *gradient, estimate *out) {
     for (size_t pair = 0; pair < pairs && isfinite(out->meta_loss); pair++) {
         pair_outcome p;
         episode_perturbation(j->config, j->episode, pair, j->ws->noise);
+        trained_apply(j->ws->trained, j->episode->count, j->ws->noise);
         LOPT_TRY(advance_pair(j, pair, &p));
         add_evolved(j, credited(j, pair), &p, gradient, &squares);
         if (j->kind->backpropagates) add_exact(j, &squares);

@@ -13,6 +13,7 @@ typedef struct estimate {
 typedef struct estimate_workspace {
     unroll_workspace *unroll;
     prepared_weights *perturbed; /* NULL, as the buffers, for an estimator that does not perturb */
+    float *trained;              /* [count] which weights are (trained.h) */
     float *noise, *weights;      /* [count] */
     float *exact[2], *exact_sum; /* [count] exact gradients of a pair's runs, and the sum over pairs; NULL unless mixed in */
     float *storage;

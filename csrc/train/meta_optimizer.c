@@ -9,8 +9,9 @@
 
 lopt_status meta_state_create(size_t count, const float *weights, meta_state *out) {
     float *storage = NULL;
-    LOPT_TRY(memory_floats(4 * count, "the meta-optimizer", &storage));
-    *out = (meta_state){count, storage, storage + count, storage + 2 * count, storage + 3 * count, storage};
+    LOPT_TRY(memory_floats(5 * count, "the meta-optimizer", &storage));
+    *out = (meta_state){count, storage, storage + count, storage + 2 * count, storage + 3 * count, storage + 4 * count, storage};
+    for (size_t i = 0; i < count; i++) out->trained[i] = 1.0f;
     memcpy(out->weights, weights, count * sizeof(float));
     memcpy(out->average, weights, count * sizeof(float));
     return LOPT_OK;
@@ -44,7 +45,7 @@ static void adam(const train_config *c, double rate, double decay, uint64_t iter
     for (size_t i = 0; i < s->count; i++) {
         s->moment[i] = (float)(c->beta1 * s->moment[i] + (1.0 - c->beta1) * g[i]);
         s->square[i] = (float)(c->beta2 * s->square[i] + (1.0 - c->beta2) * g[i] * g[i]);
-        double step = s->moment[i] / unbias1 / (sqrt(s->square[i] / unbias2) + c->epsilon) + decay * s->weights[i];
+        double step = s->moment[i] / unbias1 / (sqrt(s->square[i] / unbias2) + c->epsilon) + decay * s->trained[i] * s->weights[i];
         s->weights[i] -= (float)(rate * step);
     }
 }

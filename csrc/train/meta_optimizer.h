@@ -4,14 +4,14 @@
 
 #include "csrc/train/config.h"
 
-/* [count] each; `average` is the moving average of the weights that is saved for use. */
+/* [count] each; `average` is the moving average of the weights that is saved for use; `trained` 1, or 0 for a weight that is not decayed. */
 typedef struct meta_state {
     size_t count;
-    float *weights, *average, *moment, *square;
+    float *weights, *average, *moment, *square, *trained;
     float *storage;
 } meta_state;
 
-/* Starts from `weights` [count]. */
+/* Starts from `weights` [count]; all are trained. */
 lopt_status meta_state_create(size_t count, const float *weights, meta_state *out);
 void meta_state_free(meta_state *s);
 

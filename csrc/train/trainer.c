@@ -93,6 +93,7 @@ static lopt_status allocate(trainer *t) {
     t->workspaces = memory;
     t->num_workspaces = thread_count();
     for (int i = 0; i < t->num_workspaces; i++) LOPT_TRY(estimate_workspace_create(t->config, &t->layout, &t->workspaces[i]));
+    memcpy(t->meta.trained, t->workspaces[0]->trained, t->layout.count * sizeof(float));
     return LOPT_OK;
 }
 
