@@ -19,7 +19,8 @@ typedef struct particle_report {
     int diverged;       /* 1: something was not finite; no gradient */
     int restarted;      /* 1: this run has ended, the next window begins another */
     size_t bounded, spec;
-    double seconds;     /* processor time that it took */
+    double setup;       /* processor time that setting its task up took; 0: that was done before */
+    double seconds;     /* and the window */
 } particle_report;
 
 /* The task of the corpus that run `restart` of particle `number` draws. */
