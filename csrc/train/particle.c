@@ -1,6 +1,7 @@
 #include "csrc/train/particle.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/status.h"
@@ -36,6 +37,8 @@ static uint64_t horizon(const train_config *c, uint32_t number, uint64_t restart
 void particle_free(particle *p) {
     episode_free(p->episode);
     lopt_task_free(p->task);
+    free(p->unopened);
+    p->unopened = NULL;
     p->episode = NULL;
     p->task = NULL;
 }

@@ -9,8 +9,9 @@ typedef struct particle {
     uint64_t number, restart; /* restart: how many runs it has finished */
     uint64_t left;            /* of the present run: windows, or steps with a log-uniform horizon; 0: the next window begins a new run */
     size_t spec;              /* in the corpus */
-    lopt_task *task;          /* NULL while left is 0, as episode */
+    lopt_task *task;          /* NULL while left is 0 or its parcel is unopened, as episode */
     episode *episode;
+    struct parcel *unopened;  /* its state as it has come from another rank; NULL: none */
 } particle;
 
 /* What one window of a particle gave. */

@@ -32,13 +32,13 @@ static lopt_status reserve(void **buffer, size_t *room, size_t bytes) {
 
 static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
 
-/* For both calls of a meta-iteration, so that none fails amid it. */
+/* For both calls of a meta-iteration, so that none fails amid it. Reports need no more than at first: they can tell that this failed. */
 static lopt_status reserve_both(shards *s) {
     const size_t held = shards_held(s, s->rank), slice = share(s->count, s->rank, s->size);
     const size_t report = sizeof(particle_report), ranks = (size_t)s->size;
     if (s->size == 1) return LOPT_OK;
     LOPT_TRY(
-        reserve(&s->send, &s->send_room, larger(sizeof(greeting) + held * report, larger(held * s->count, slice) * sizeof(float))));
+        reserve(&s->send, &s->send_room, larger(sizeof(greeting) + s->n * report, larger(held * s->count, slice) * sizeof(float))));
     return reserve(&s->recv, &s->recv_room, larger(ranks * sizeof(greeting) + s->n * report, s->n * slice * sizeof(float)));
 }
 
