@@ -4,13 +4,14 @@
 
 #include "csrc/train/trainer.h"
 
-/* cost [n] >= 0; owner [n], of ranks 0 .. ranks - 1. plan [n] out: owner, with particles moved from busy ranks to idle ones; load [ranks] out: the
- * costs of each rank then. Few moves rather than the best of all plans. Returns how many moved. */
-size_t balance_plan(size_t n, int ranks, const double *cost, const int *owner, int *plan, double *load);
-
-/* Collective, between meta-iterations: particles with another owner in plan [num_particles], the same on all ranks, move there. */
-lopt_status trainer_move(trainer *t, const int *plan);
-/* Collective: after a meta-iteration, moves particles if that promises to pay. */
-lopt_status trainer_balance(trainer *t);
+/* Collective, between meta-iterations: each particle goes to rank to[p] (to [num_particles] is the same on all ranks). What its task takes to
+ * set up is spent in the next meta-iteration. */
+lopt_status trainer_move(trainer *t, const int *to);
+/* Before a meta-iteration with a window of this length: what begins a run is spread over the ranks, and what runs moves if that pays. All
+ * ranks have the same reports, and so come to the same plan; they talk only if something moves. mine out: a failure of this rank alone,
+ * which its report must tell. */
+lopt_status trainer_balance(trainer *t, size_t window, lopt_status *mine);
+/* After that: what particle p is expected to take in this meta-iteration. */
+double balance_seconds(const trainer *t, size_t p);
 
 #endif

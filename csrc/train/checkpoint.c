@@ -166,10 +166,13 @@ static lopt_status share_common(content *c) {
     return lopt_comm_broadcast(t->shards.comm, c->parcels, t->num_particles * sizeof(parcel), 0);
 }
 
-/* Tasks and episodes of this rank's particles; of the others the number of the run is enough. */
+/* Tasks and episodes of this rank's particles; of the others the number of the run is enough, and whether it has begun. */
 static lopt_status prepare(content *c) {
     trainer *t = c->t;
-    for (size_t p = 0; p < t->num_particles; p++) t->particles[p].restart = c->parcels[p].row[PARCEL_RESTART];
+    for (size_t p = 0; p < t->num_particles; p++) {
+        t->particles[p].restart = c->parcels[p].row[PARCEL_RESTART];
+        t->reports[p].restarted = c->parcels[p].row[PARCEL_LEFT] == 0;
+    }
     for (size_t i = 0; i < shards_held(&t->shards, t->shards.rank); i++) {
         const size_t p = t->shards.mine[i];
         LOPT_TRY(parcel_prepare(t->config, &t->tasks, &t->layout, &c->parcels[p], &t->particles[p]));

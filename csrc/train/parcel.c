@@ -1,5 +1,6 @@
 #include "csrc/train/parcel.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/memory.h"
@@ -8,9 +9,20 @@
 
 /* ---- One particle ----------------------------------------------------------------------------------------------------------- */
 
-size_t parcel_floats(const particle *p) { return p->episode ? episode_floats(p->episode) : 0; }
+size_t parcel_floats(const particle *p) {
+    if (p->unopened) return p->unopened->floats;
+    return p->episode ? episode_floats(p->episode) : 0;
+}
+
+static parcel copy_of(const parcel *from, float *room) {
+    parcel out = *from;
+    memcpy(room, from->values, from->floats * sizeof(float));
+    out.values = room;
+    return out;
+}
 
 parcel parcel_of(const particle *p, float *room) {
+    if (p->unopened) return copy_of(p->unopened, room);
     parcel out = {{0}, parcel_floats(p), room};
     out.row[PARCEL_RESTART] = p->restart;
     out.row[PARCEL_LEFT] = p->left;
@@ -42,6 +54,35 @@ void parcel_unpack(const parcel *from, particle *p) {
     if (p->episode == NULL) return;
     memcpy(&position.start_loss, &from->row[PARCEL_START_LOSS], sizeof(double));
     episode_import(p->episode, position, from->row[PARCEL_WINDOW], from->values);
+}
+
+lopt_status parcel_keep(const parcel *from, particle *p) {
+    void *memory = NULL;
+    particle_free(p);
+    p->restart = from->row[PARCEL_RESTART];
+    p->left = from->row[PARCEL_LEFT];
+    if (p->left == 0) return LOPT_OK;
+    LOPT_TRY(memory_alloc(1, sizeof(parcel) + from->floats * sizeof(float), "particles on their way", &memory));
+    p->unopened = memory;
+    *p->unopened = copy_of(from, (float *)(p->unopened + 1));
+    return LOPT_OK;
+}
+
+static lopt_status unpack_checked(const parcel *from, particle *p) {
+    LOPT_CHECK(parcel_floats(p) == from->floats, LOPT_ERR_COMM, "particle %llu came with another size than it has here",
+               (unsigned long long)p->number);
+    parcel_unpack(from, p);
+    return LOPT_OK;
+}
+
+lopt_status parcel_open(const train_config *c, const corpus *tasks, const weight_layout *layout, particle *p) {
+    parcel *from = p->unopened;
+    if (from == NULL) return LOPT_OK;
+    p->unopened = NULL; /* making the particle anew must not free it */
+    lopt_status status = parcel_prepare(c, tasks, layout, from, p);
+    if (status == LOPT_OK) status = unpack_checked(from, p);
+    free(from);
+    return status;
 }
 
 /* ---- Many, between ranks ----------------------------------------------------------------------------------------------------- */

@@ -21,6 +21,10 @@ lopt_status parcel_prepare(const train_config *c, const corpus *tasks, const wei
                            particle *p);
 /* The rest, once the values are there. */
 void parcel_unpack(const parcel *from, particle *p);
+/* A copy stays with the particle, which counts as packed until it is opened: so the thread that goes on with it makes its task. */
+lopt_status parcel_keep(const parcel *from, particle *p);
+/* What parcel_keep has left, if anything, becomes a task and an episode. */
+lopt_status parcel_open(const train_config *c, const corpus *tasks, const weight_layout *layout, particle *p);
 
 /* Collective: rows and numbers of floats of all n parcels, from the ranks that have them to those that want them. from, to [n]: the same on
  * all ranks. */

@@ -1,6 +1,7 @@
 #include "csrc/train/particle.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/status.h"
@@ -36,6 +37,8 @@ static uint64_t horizon(const train_config *c, uint32_t number, uint64_t restart
 void particle_free(particle *p) {
     episode_free(p->episode);
     lopt_task_free(p->task);
+    free(p->unopened);
+    p->unopened = NULL;
     p->episode = NULL;
     p->task = NULL;
 }
@@ -69,16 +72,18 @@ lopt_status particle_advance(const train_config *c, const corpus *tasks, const p
                              particle *p, float *gradient, particle_report *out) {
     const size_t count = prepared_layout(w)->count;
     const uint64_t cost = c->horizon == HORIZON_WINDOWS ? 1 : steps;
-    const double started = clock_thread_seconds();
+    const double called = clock_thread_seconds();
     estimate e;
-    if (p->left == 0) LOPT_TRY(particle_prepare(c, tasks, prepared_layout(w), p));
+    const int begins = p->left == 0;
+    if (begins) LOPT_TRY(particle_prepare(c, tasks, prepared_layout(w), p));
+    const double started = clock_thread_seconds();
     LOPT_TRY(estimate_window(c, w, p->episode, steps, ws, gradient, &e));
     const int finite = isfinite(e.meta_loss) && cpu_kernels_current()->all_finite(gradient, count);
     if (finite) meta_clip(c, gradient, count);
     else memset(gradient, 0, count * sizeof(float));
     const int hopeless = !finite || e.meta_loss > c->loss_cap;
     *out = (particle_report){hopeless ? c->loss_cap : e.meta_loss, !finite, hopeless || p->left <= cost, e.bounded, p->spec,
-                             clock_thread_seconds() - started};
+                             begins ? started - called : 0.0, clock_thread_seconds() - started};
     p->left -= cost < p->left ? cost : p->left;
     if (out->restarted) end(p);
     return LOPT_OK;

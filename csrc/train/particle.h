@@ -9,8 +9,9 @@ typedef struct particle {
     uint64_t number, restart; /* restart: how many runs it has finished */
     uint64_t left;            /* of the present run: windows, or steps with a log-uniform horizon; 0: the next window begins a new run */
     size_t spec;              /* in the corpus */
-    lopt_task *task;          /* NULL while left is 0, as episode */
+    lopt_task *task;          /* NULL while left is 0 or its parcel is unopened, as episode */
     episode *episode;
+    struct parcel *unopened;  /* its state as it has come from another rank; NULL: none */
 } particle;
 
 /* What one window of a particle gave. */
@@ -19,7 +20,8 @@ typedef struct particle_report {
     int diverged;       /* 1: something was not finite; no gradient */
     int restarted;      /* 1: this run has ended, the next window begins another */
     size_t bounded, spec;
-    double seconds;     /* processor time that it took */
+    double setup;       /* processor time that setting its task up took; 0: that was done before */
+    double seconds;     /* and the window */
 } particle_report;
 
 /* The task of the corpus that run `restart` of particle `number` draws. */

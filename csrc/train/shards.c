@@ -32,13 +32,13 @@ static lopt_status reserve(void **buffer, size_t *room, size_t bytes) {
 
 static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
 
-/* For both calls of a meta-iteration, so that none fails amid it. */
+/* For both calls of a meta-iteration, so that none fails amid it. Reports need no more than at first: they can tell that this failed. */
 static lopt_status reserve_both(shards *s) {
     const size_t held = shards_held(s, s->rank), slice = share(s->count, s->rank, s->size);
     const size_t report = sizeof(particle_report), ranks = (size_t)s->size;
     if (s->size == 1) return LOPT_OK;
     LOPT_TRY(
-        reserve(&s->send, &s->send_room, larger(sizeof(greeting) + held * report, larger(held * s->count, slice) * sizeof(float))));
+        reserve(&s->send, &s->send_room, larger(sizeof(greeting) + s->n * report, larger(held * s->count, slice) * sizeof(float))));
     return reserve(&s->recv, &s->recv_room, larger(ranks * sizeof(greeting) + s->n * report, s->n * slice * sizeof(float)));
 }
 
@@ -141,6 +141,18 @@ lopt_status shards_report(shards *s, lopt_status mine, uint64_t hash, particle_r
 
 /* ---- The mean gradient ------------------------------------------------------------------------------------------------------ */
 
+/* rows: what has come, and of this rank's own particles the gradients themselves. */
+static void find_rows(const shards *s, const float *gradients) {
+    const size_t begin = share_begin(s->count, s->rank, s->size), slice = share(s->count, s->rank, s->size);
+    const float *came = s->recv;
+    for (int r = 0; r < s->size; r++)
+        for (size_t i = s->first[r]; i < s->first[r + 1]; i++) {
+            const int own = r == s->rank;
+            s->rows[s->order[i]] = own ? gradients + (i - s->first[r]) * s->count + begin : came;
+            came += own ? 0 : slice;
+        }
+}
+
 /* Each rank adds up a slice of the weights, over all particles: so every rank receives its share of the numbers once, instead of all of
  * them, however many ranks there are. */
 static lopt_status exchange_slices(shards *s, const float *gradients) {
@@ -149,12 +161,14 @@ static lopt_status exchange_slices(shards *s, const float *gradients) {
     float *send = s->send;
     for (int r = 0; r < s->size; r++) {
         const size_t first = share_begin(s->count, r, s->size), n = share(s->count, r, s->size);
+        to[r] = from[r] = 0;
+        if (r == s->rank) continue;
         for (size_t i = 0; i < held; i++, send += n) memcpy(send, gradients + i * s->count + first, n * sizeof(float));
         to[r] = held * n * sizeof(float);
         from[r] = shards_held(s, r) * slice * sizeof(float);
     }
     LOPT_TRY(lopt_comm_alltoall(s->comm, s->send, to, s->recv, from));
-    for (size_t i = 0; i < s->n; i++) s->rows[s->order[i]] = (const float *)s->recv + slice * i;
+    find_rows(s, gradients);
     return LOPT_OK;
 }
 
@@ -173,7 +187,7 @@ static void add_up(const shards *s, size_t slice, float *out) {
 lopt_status shards_mean(shards *s, const float *gradients, float *mean) {
     const size_t slice = share(s->count, s->rank, s->size);
     if (s->size == 1) {
-        for (size_t p = 0; p < s->n; p++) s->rows[p] = gradients + p * s->count;
+        find_rows(s, gradients);
         add_up(s, s->count, mean);
         return LOPT_OK;
     }

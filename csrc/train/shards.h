@@ -23,7 +23,7 @@ typedef struct shards {
 /* At first each rank gets a block of neighbours, as even as can be; with more ranks than particles, some get none. */
 lopt_status shards_create(lopt_comm *comm, size_t particles, size_t count, shards *out);
 void shards_free(shards *s);
-/* owner [n]: from now on. */
+/* owner [n]: from now on. After a failure, shards_report still works. */
 lopt_status shards_assign(shards *s, const int *owner);
 /* How many particles a rank advances. */
 size_t shards_held(const shards *s, int rank);

@@ -11,8 +11,10 @@
 
 #include "base/memory.h"
 #include "base/status.h"
+#include "csrc/bench/clock.h"
 #include "csrc/comm/agree.h"
 #include "csrc/train/balance.h"
+#include "csrc/train/parcel.h"
 
 enum { SENTENCE_MAX = 512 };
 #define META_LOSS_AVERAGE_DECAY 0.98
@@ -79,13 +81,11 @@ static lopt_status allocate(trainer *t) {
     t->reports = memory;
     LOPT_TRY(memory_alloc(n, sizeof(trainer_turn), "particles", &memory));
     t->turns = memory;
-    LOPT_TRY(memory_alloc(n, sizeof(double), "particles", &memory));
-    t->cost = memory;
-    LOPT_TRY(memory_alloc(t->tasks.count, sizeof(double), "the costs of tasks", &memory));
-    t->spec_cost = memory;
+    LOPT_TRY(costs_create(&t->tasks, &t->costs));
+    LOPT_TRY(plan_create(n, t->shards.size, &t->plan));
     for (size_t p = 0; p < n; p++) {
         t->particles[p].number = p;
-        t->cost[p] = INFINITY;
+        t->reports[p].restarted = 1;
     }
     LOPT_TRY(memory_floats(t->layout.count, "the meta-gradient", &t->gradient));
     LOPT_TRY(trainer_assign(t, t->shards.owner));
@@ -133,8 +133,8 @@ void trainer_free(trainer *t) {
     free(t->particles);
     free(t->reports);
     free(t->turns);
-    free(t->cost);
-    free(t->spec_cost);
+    costs_free(&t->costs);
+    plan_free(&t->plan);
     free(t->gradients);
     free(t->gradient);
     shards_free(&t->shards);
@@ -150,17 +150,24 @@ static int longer_first(const void *a, const void *b) {
     return (x->place > y->place) - (x->place < y->place);
 }
 
+/* A particle that has come from another rank is unpacked by the thread that goes on with it. */
 static lopt_status advance_turn(trainer *t, size_t window, const trainer_turn *turn) {
     const size_t p = t->shards.mine[turn->place];
-    return particle_advance(t->config, &t->tasks, t->prepared, window, t->workspaces[thread_number()], &t->particles[p],
-                            t->gradients + turn->place * t->layout.count, &t->reports[p]);
+    const int opens = t->particles[p].unopened != NULL;
+    const double called = clock_thread_seconds();
+    if (opens) LOPT_TRY(parcel_open(t->config, &t->tasks, &t->layout, &t->particles[p]));
+    const double opened = clock_thread_seconds();
+    LOPT_TRY(particle_advance(t->config, &t->tasks, t->prepared, window, t->workspaces[thread_number()], &t->particles[p],
+                              t->gradients + turn->place * t->layout.count, &t->reports[p]));
+    if (opens) t->reports[p].setup = opened - called;
+    return LOPT_OK;
 }
 
 /* This rank's particles. */
 static lopt_status advance_mine(trainer *t, size_t window) {
     const size_t held = shards_held(&t->shards, t->shards.rank);
     first_failure failure = {LOPT_OK, 0, ""};
-    for (size_t i = 0; i < held; i++) t->turns[i] = (trainer_turn){i, t->cost[t->shards.mine[i]]};
+    for (size_t i = 0; i < held; i++) t->turns[i] = (trainer_turn){i, balance_seconds(t, t->shards.mine[i])};
     qsort(t->turns, held, sizeof *t->turns, longer_first);
 #ifdef _OPENMP
 #pragma omp parallel for schedule(dynamic, 1) num_threads(t->num_workspaces)
@@ -169,14 +176,11 @@ static lopt_status advance_mine(trainer *t, size_t window) {
     return outcome(&failure);
 }
 
-/* What the reports say of the particles: how long their windows take, and that other ranks' ones have begun anew. */
+/* What the reports say of the particles: what their tasks cost, and that other ranks' ones have ended a run. */
 static void take_notice(trainer *t, size_t window) {
     for (size_t p = 0; p < t->num_particles; p++) {
-        const particle_report *r = &t->reports[p];
-        const double now = r->seconds / (double)window;
-        t->spec_cost[r->spec] = now;
-        t->cost[p] = r->restarted ? INFINITY : (isfinite(t->cost[p]) ? 0.5 * (t->cost[p] + now) : now);
-        if (r->restarted && t->shards.owner[p] != t->shards.rank) t->particles[p].restart++;
+        costs_learn(&t->costs, &t->reports[p], window);
+        if (t->reports[p].restarted && t->shards.owner[p] != t->shards.rank) t->particles[p].restart++;
     }
 }
 
@@ -203,9 +207,12 @@ void trainer_set_weights(trainer *t) { prepared_set(t->prepared, t->meta.weights
 
 lopt_status trainer_iterate(trainer *t, iteration_report *out) {
     iteration_report r = {0};
+    lopt_status mine = LOPT_OK;
     r.window = window_length(t->config, t->iteration);
+    LOPT_TRY(trainer_balance(t, r.window, &mine));
+    if (mine == LOPT_OK) mine = advance_mine(t, r.window);
     const uint64_t hash = XXH3_64bits(t->meta.weights, t->layout.count * sizeof(float));
-    LOPT_TRY(shards_report(&t->shards, advance_mine(t, r.window), hash, t->reports));
+    LOPT_TRY(shards_report(&t->shards, mine, hash, t->reports));
     LOPT_TRY(shards_mean(&t->shards, t->gradients, t->gradient));
     r.gradient_norm = norm_of(t->gradient, t->layout.count);
     r.learning_rate = meta_rate(t->config, t->iteration);
@@ -214,7 +221,6 @@ lopt_status trainer_iterate(trainer *t, iteration_report *out) {
     meta_step(t->config, t->iteration, t->gradient, &t->meta);
     trainer_set_weights(t);
     t->iteration++;
-    LOPT_TRY(trainer_balance(t));
     *out = r;
     return LOPT_OK;
 }

@@ -2,8 +2,9 @@
 #ifndef LOPT_TRAIN_TRAINER_H
 #define LOPT_TRAIN_TRAINER_H
 
+#include "csrc/train/costs.h"
 #include "csrc/train/meta_optimizer.h"
-#include "csrc/train/particle.h"
+#include "csrc/train/plan.h"
 #include "csrc/train/shards.h"
 #include "csrc/weights/weights.h"
 
@@ -25,9 +26,9 @@ typedef struct trainer {
     size_t num_particles;
     shards shards;                /* which of the particles are this rank's */
     particle *particles;          /* [num_particles]; of other ranks' ones only number and restart are known */
-    particle_report *reports;     /* [num_particles], of the last meta-iteration, all ranks' */
-    double *cost;                 /* [num_particles] seconds that a step takes, smoothed; infinite before the first window of a run */
-    double *spec_cost;            /* [tasks.count] the same for any particle with that task, when it was seen last; 0: not yet */
+    particle_report *reports;     /* [num_particles], all ranks', of the last meta-iteration; before the first, `restarted` alone */
+    costs costs;
+    plan plan;                    /* of the present meta-iteration */
     trainer_turn *turns;          /* [num_particles], this rank's, in the order in which threads take them */
     float *gradients, *gradient;  /* [gradients_room][count], in the order of shards.mine; [count] the mean over all */
     size_t gradients_room;
@@ -48,7 +49,7 @@ void trainer_free(trainer *t);
 /* One window of every particle, one update. Bit-identical for any number of ranks and threads. After a failure the trainer is not to be
  * used; all ranks get the same failure. */
 lopt_status trainer_iterate(trainer *t, iteration_report *out);
-/* owner [num_particles]: from now on. Not collective; states are not moved (trainer_move). */
+/* owner [num_particles]: from now on. Not collective; states are not moved (trainer_move). After a failure, reports still come through. */
 lopt_status trainer_assign(trainer *t, const int *owner);
 /* Weights have changed behind its back: what follows from them is made anew. */
 void trainer_set_weights(trainer *t);

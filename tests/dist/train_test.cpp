@@ -82,12 +82,13 @@ TEST_P(AllEstimators, ParticlesMayChangeRanksAtAnyTime) {
     const std::string worker = LOPT_BINARY_DIR "/tests/dist_trainer_worker";
     const Outcome alone = execute({worker, GetParam(), "0"});
     ASSERT_EQ(alone.status, 0) << alone.err;
-    for (int ranks : {2, 3}) {
-        const Outcome r = mpirun(ranks, {worker, GetParam(), "1"});
-        ASSERT_EQ(r.status, 0) << r.err;
-        EXPECT_EQ(r.out.substr(0, 16), alone.out.substr(0, 16)) << ranks;
-        EXPECT_GT(atoi(r.out.substr(17).c_str()), 10) << "particles hardly moved";
-    }
+    for (int ranks : {2, 3})
+        for (const char *moves : {"1", "2"}) {
+            const Outcome r = mpirun(ranks, {worker, GetParam(), moves});
+            ASSERT_EQ(r.status, 0) << r.err;
+            EXPECT_EQ(r.out.substr(0, 16), alone.out.substr(0, 16)) << ranks;
+            EXPECT_GT(atoi(r.out.substr(17).c_str()), 10) << "particles hardly moved";
+        }
 }
 
 TEST(Dist, SumsGoInTheOrderOfTheParticlesWhereverTheyAre) {

@@ -1,5 +1,5 @@
 /* A rank of a training whose particles change ranks at random after every meta-iteration: prints a hash of what they come to.
- *   trainer_worker ESTIMATOR MOVES    MOVES 0: they stay where they are
+ *   trainer_worker ESTIMATOR MOVES    MOVES 0: they stay where they are; 2: plans from invented costs move them on before the next one
  *   trainer_worker shards 0           reports and means of numbers that show every change of order, with particles anywhere */
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,7 +8,7 @@
 
 #include "csrc/train/balance.h"
 
-enum { ITERATIONS = 12, PARTICLES = 7, WEIGHTS = 11 };
+enum { ITERATIONS = 24, PARTICLES = 7, WEIGHTS = 11 };
 
 static lopt_status configure(const char *estimator, train_config *c) {
     static const char *const settings[] = {
@@ -35,15 +35,35 @@ static int random_below(int n) {
     return (int)((state >> 16) % (unsigned)n);
 }
 
+/* So large that moves pay. */
+static void invent_costs(trainer *t) {
+    for (size_t i = 0; i < t->tasks.count; i++) {
+        t->costs.step[i] = 1 + random_below(100);
+        t->costs.setup[i] = 1e-3;
+    }
+}
+
+static size_t moved_by_plan(const trainer *t) {
+    size_t moved = 0;
+    for (size_t p = 0; p < t->num_particles; p++)
+        moved += t->plan.item[p].home != PLAN_NO_HOME && t->plan.item[p].home != t->plan.owner[p];
+    return moved;
+}
+
 static lopt_status train(trainer *t, int moves, size_t *moved) {
     int plan[PARTICLES];
     for (int i = 0; i < ITERATIONS; i++) {
         iteration_report r;
         lopt_status status = trainer_iterate(t, &r);
         if (status != LOPT_OK) return status;
+        if (moves == 2) {
+            *moved += i > 0 ? moved_by_plan(t) : 0;
+            invent_costs(t);
+            if (i % 2) continue; /* what the plan has moved goes on with no other move between */
+        }
         for (int p = 0; p < PARTICLES; p++) {
             plan[p] = random_below(t->shards.size);
-            *moved += moves && plan[p] != t->shards.owner[p];
+            *moved += moves == 1 && plan[p] != t->shards.owner[p];
         }
         if (moves) status = trainer_move(t, plan);
         if (status != LOPT_OK) return status;
