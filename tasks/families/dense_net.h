@@ -6,6 +6,10 @@
 #include "tasks/families/linear.h"
 #include "tasks/families/net_loss.h"
 
+/* A family's key for net_thin. */
+#define NET_RARE_KEY {"rare", "share of the features that are 0 in 199 of 200 rows, as the edges of images and most words are", 0, 0, 1, 0, 0, "0"}
+#define NET_SEEN 0.005f /* share of the rows in which a rare feature keeps its value */
+
 /* A family's key for dense_net.l2. */
 #define NET_L2_KEY {"l2", "weight of the mean over tensors of |.|^2; at 0 the loss can go to 0", 1e-3, 0, 1, 0, 0, "0.001"}
 
@@ -163,6 +167,15 @@ CELL_FN void net_hvp(const dense_net *n, const task_draw *draw, const float *par
         net_forward(n, params, &tile);
         net_forward_along(n, params, v, &tile);
         net_backward_along(n, params, v, &tile, out);
+    }
+}
+
+/* Makes a share of the features rare, drawn with the instance; `what`, `what + 1`: its random numbers. inputs [rows][input_stride] in and out. */
+CELL_FN void net_thin(const dense_net *n, uint64_t seed, uint32_t what, double rare, float *inputs) {
+    for (size_t j = 0; rare > 0.0 && j < n->size[0]; j++) {
+        if ((double)random_uniform(seed, RANDOM_TASK_DATA, what, j, 0) >= rare) continue;
+        for (size_t r = 0; r < n->rows; r++)
+            if (random_uniform(seed, RANDOM_TASK_DATA, what + 1, r, (uint32_t)j) >= NET_SEEN) inputs[r * n->input_stride + j] = 0.0f;
     }
 }
 

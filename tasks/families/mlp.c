@@ -1,10 +1,10 @@
 /* mlp: sigmoid networks that imitate a random ReLU network, 1,000 samples, cross-entropy + l2 x mean over tensors of |.|^2. */
 #include "tasks/families/dense_net.h"
 
-enum { KEY_INPUTS, KEY_HIDDEN, KEY_BATCH, KEY_L2 };
+enum { KEY_INPUTS, KEY_HIDDEN, KEY_BATCH, KEY_L2, KEY_RARE };
 enum { ROWS = 1000, INPUTS_LIMIT = 256 };
 enum { TEACHER_LAYERS = 6, TEACHER_WIDTH = 20, TEACHER_TRIES = 64 };
-enum { DATA_INPUT, DATA_TEACHER };
+enum { DATA_INPUT, DATA_TEACHER, DATA_RARE };
 
 static dense_net net_of(const task_instance *t) {
     dense_net n = {0};
@@ -51,8 +51,10 @@ static void make(task_instance *t) {
     const size_t inputs = (size_t)t->values.number[KEY_INPUTS], stride = net_round(inputs, NET_PAD);
     float weights[(INPUTS_LIMIT + (TEACHER_LAYERS - 1) * TEACHER_WIDTH) * TEACHER_WIDTH];
     float *labels = t->data + stride * ROWS, *drawn = labels + ROWS;
+    const dense_net n = net_of(t);
     random_normals(t->seed, RANDOM_TASK_DATA, DATA_INPUT, 0, inputs * ROWS, drawn);
     for (size_t i = 0; i < inputs * ROWS; i++) t->data[i % ROWS * stride + i / ROWS] = drawn[i];
+    net_thin(&n, t->seed, DATA_RARE, t->values.number[KEY_RARE], t->data);
     for (uint32_t attempt = 0; attempt < TEACHER_TRIES; attempt++) {
         size_t ones = 0;
         random_normals(t->seed, RANDOM_TASK_DATA, DATA_TEACHER, attempt,
@@ -82,6 +84,7 @@ static const lopt_task_key keys[] = {{"inputs", "input features", 8, 1, INPUTS_L
                                      {"hidden", "sizes of the hidden layers", 8, 1, 256, 1, 1, "8x5"},
                                      {"batch", "rows in a minibatch", 10, 1, ROWS, 1, 0, "10"},
                                      NET_L2_KEY,
+                                     NET_RARE_KEY,
                                      TASK_TRANSFORM_KEYS};
 static const char *const instances[] = {
     "mlp:inputs=8,hidden=8x5,batch=10",       "mlp:inputs=12,hidden=8x5x3,batch=200",  "mlp:inputs=5,hidden=4x4x4x4,batch=100",

@@ -1,9 +1,9 @@
 /* softmax_regression: two classes of two Gaussian clusters each, 1,000 samples, cross-entropy + l2 x mean over tensors of |.|^2. */
 #include "tasks/families/dense_net.h"
 
-enum { KEY_FEATURES, KEY_SEPARATION, KEY_BATCH, KEY_L2 };
+enum { KEY_FEATURES, KEY_SEPARATION, KEY_BATCH, KEY_L2, KEY_RARE };
 enum { ROWS = 1000, CLUSTERS = 4, FEATURES_LIMIT = 1024 };
-enum { DATA_VERTEX, DATA_MAP, DATA_POINT, DATA_FLIP };
+enum { DATA_VERTEX, DATA_MAP, DATA_POINT, DATA_FLIP, DATA_RARE };
 
 static dense_net net_of(const task_instance *t) {
     dense_net n = {0};
@@ -53,6 +53,8 @@ static void make(task_instance *t) {
             labels[r] = (float)((cluster & 1) ^ (uint32_t)flip);
         }
     }
+    const dense_net n = net_of(t);
+    net_thin(&n, t->seed, DATA_RARE, t->values.number[KEY_RARE], t->data);
 }
 
 static void start(const task_instance *t, uint64_t seed, float *params) {
@@ -72,6 +74,7 @@ static const lopt_task_key keys[] = {{"features", "input features", 10, 1, FEATU
                                      {"sep", "distance of the cluster centres from 0 along each axis", 2, 0, 100, 0, 0, "2"},
                                      {"batch", "rows in a minibatch", 100, 1, ROWS, 1, 0, "100"},
                                      NET_L2_KEY,
+                                     NET_RARE_KEY,
                                      TASK_TRANSFORM_KEYS};
 static const char *const instances[] = {"softmax_regression:features=10,sep=2,batch=100",
                                         "softmax_regression:features=100,sep=1,batch=50",
