@@ -13,7 +13,7 @@ typedef enum estimator_kind { ESTIMATOR_TBPTT, ESTIMATOR_ES, ESTIMATOR_PES, ESTI
 typedef enum horizon_kind { HORIZON_WINDOWS, HORIZON_LOG_UNIFORM } horizon_kind;
 typedef enum optimizer_kind { META_RMSPROP, META_ADAM, META_ADAMW } optimizer_kind;
 typedef enum decay_kind { DECAY_CONSTANT, DECAY_LINEAR, DECAY_COSINE } decay_kind;
-typedef enum clip_kind { CLIP_NONE, CLIP_NORM, CLIP_ELEMENT } clip_kind;
+typedef enum clip_kind { CLIP_NONE, CLIP_NORM, CLIP_ELEMENT, CLIP_ROOT } clip_kind;
 
 typedef struct config_list {
     char **item;

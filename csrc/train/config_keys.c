@@ -67,8 +67,9 @@
     X(CONFIG_INT, "int", warmup, 0, "schedule.warmup", "0", 0, 1e9, NULL, "meta-iterations over which the rate grows linearly from 0") \
     X(CONFIG_CHOICE, "choice", decay, 0, "schedule.decay", "cosine", 0, 0, "constant|linear|cosine", "how the rate falls afterwards") \
     X(CONFIG_FLOAT, "float", decay_to, 0, "schedule.final", "0.1", 0, 1, NULL, "share of the peak rate that is left at the end")    \
-    X(CONFIG_CHOICE, "choice", clip, 0, "clip.kind", "norm", 0, 0, "none|norm|element",                                             \
-      "how each particle's meta-gradient is clipped before they are averaged")                                                      \
+    X(CONFIG_CHOICE, "choice", clip, 0, "clip.kind", "norm", 0, 0, "none|norm|element|root",                                        \
+      "how each particle's meta-gradient is clipped before they are averaged; root: a norm n above the limit becomes sqrt(limit n), so " \
+      "that a run that fails still counts for more than others")                                                                    \
     X(CONFIG_FLOAT, "float", clip_limit, 0, "clip.limit", "1", 1e-12, 1e12, NULL, "largest norm, or largest entry")                 \
     X(CONFIG_FLOAT, "float", loss_cap, 0, "loss_cap", "10", 0.1, 1000, NULL,                                                        \
       "meta-loss that a diverged particle counts for; a particle above it starts afresh")                                           \

@@ -65,9 +65,10 @@ void meta_clip(const train_config *c, float *g, size_t count) {
     double square = 0.0;
     if (c->clip == CLIP_ELEMENT)
         for (size_t i = 0; i < count; i++) g[i] = fminf(fmaxf(g[i], -limit), limit);
-    if (c->clip != CLIP_NORM) return;
+    if (c->clip != CLIP_NORM && c->clip != CLIP_ROOT) return;
     for (size_t i = 0; i < count; i++) square += (double)g[i] * g[i];
     if (square <= c->clip_limit * c->clip_limit) return;
-    const float shrink = (float)(c->clip_limit / sqrt(square));
+    const double share = c->clip_limit / sqrt(square);
+    const float shrink = (float)(c->clip == CLIP_ROOT ? sqrt(share) : share);
     for (size_t i = 0; i < count; i++) g[i] *= shrink;
 }

@@ -94,7 +94,7 @@ TEST(MetaAverage, TrailsTheWeights) {
     EXPECT_NE(state.s.average[0], state.s.weights[0]);
 }
 
-TEST(MetaClip, NormElementNone) {
+TEST(MetaClip, NormElementRootNone) {
     Config c;
     c->clip_limit = 1.0;
     std::vector<float> g = {3.0f, -4.0f};
@@ -112,6 +112,15 @@ TEST(MetaClip, NormElementNone) {
     meta_clip(&c.c, g.data(), 2);
     EXPECT_EQ(g[0], 1.0f);
     EXPECT_EQ(g[1], -0.5f);
+    g = {30.0f, -40.0f}; // norm 50, limit 2: sqrt(100)
+    c->clip = CLIP_ROOT;
+    c->clip_limit = 2.0;
+    meta_clip(&c.c, g.data(), 2);
+    EXPECT_NEAR(g[0], 6.0, 1e-5);
+    EXPECT_NEAR(g[1], -8.0, 1e-5);
+    g = {0.6f, -0.8f};
+    meta_clip(&c.c, g.data(), 2);
+    EXPECT_EQ(g[0], 0.6f) << "below the limit nothing changes";
 }
 
 } // namespace
