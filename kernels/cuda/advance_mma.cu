@@ -102,6 +102,7 @@ __device__ static inline cell_decays decays_of_hidden(lopt_dims d, const gpu_mod
     }
     const mma_weights weights = weights_load(m, lane, MMA_H_DECAYS); /* used here alone: no registers are kept for them */
     vf input[MMA_GROUPS], scale[MMA_GROUPS];
+    __syncwarp(); /* lanes beyond n, and those with a division, come together: products are no place for a part of a warp */
     CELL_UNROLL
     for (int q = 0; q < MMA_GROUPS; q++) {
         const mma_sums s = mma(hidden_group(h, q), weights, {{0.0f, 0.0f, 0.0f, 0.0f}});
@@ -205,9 +206,9 @@ __device__ static inline void advance_tile_mma(lopt_dims d, const gpu_model &m, 
         mixed_state::store_average(tile, MMA_P + MMA_S + s, lam[s]);
     }
     features_forward(d, gbar, lam, log_lr - k.mean_log_lr, x);
-    add_sums(MMA_X, x, exists_of(k, i, i2), lane.own);
     __syncwarp(); /* the tile before has been read */
     x_write(lane, x);
+    add_sums(MMA_X, x, exists_of(k, i, i2), lane.own);
     __syncwarp();
     const cell_readout o = gru_tile(d, w, lane, k, t, log_lr, h);
     mixed_state::store_rate(tile, MMA_P + 2 * MMA_S, o.log_lr);
