@@ -12,5 +12,5 @@ void GPU_SYMBOL(gpu_load_advance_mixed)(gpu_launch *l) {
 
 void GPU_SYMBOL(gpu_advance_mixed)(gpu_launch *l, const gpu_model *m, const gpu_cell *cell) {
     if (dims_default_cell(m->dims)) GPU_SYMBOL(gpu_advance_mma)(l, m, cell);
-    else CUDA_LAUNCH(l, lopt_advance_any_mixed, gpu_grid(l, m->num_chunks, 2), *m);
+    else CUDA_LAUNCH(l, lopt_advance_any_mixed, gpu_grid(l, m->num_chunks, ADVANCE_ANY_RESIDENT), *m);
 }

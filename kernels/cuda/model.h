@@ -22,9 +22,8 @@ enum {
     GPU_WARP = 32,
     GPU_TILE = 2 * GPU_WARP,
     GPU_CHUNK = 4096,
-    GPU_SPAN = 64, /* chunks of a tensor that are summed by one block, where a tensor has more */
-    GPU_BLOCK =
-        128, /* threads; two of them are on a multiprocessor in phase 1, so that one goes on where the other waits for its last warp */
+    GPU_SPAN = 64,   /* chunks of a tensor that are summed by one block, where a tensor has more */
+    GPU_BLOCK = 128, /* threads; several are on a multiprocessor, so that one goes on where the other waits for its last warp */
     GPU_WARPS = GPU_BLOCK / GPU_WARP,
     GPU_SUMS_MAX = PARAM_SIZE_MAX + FEATURES_MAX + 3,
     GPU_POINTERS = 224 /* tensors whose pointers one launch carries: arguments of a kernel are at most 4 KB */
