@@ -45,7 +45,7 @@ __device__ static inline mma_hidden hidden_load(const float *tile, const mma_lan
     mma_hidden h;
     CELL_UNROLL
     for (int q = 0; q < MMA_GROUPS; q++) h.first[q] = ((const words2 *)tile)[q * GPU_WARP + (int)lane.id];
-    h.last = {{0, 0, 0, 0}};
+    /* read by all lanes: a branch would cost registers */
     const words4 last = ((const words4 *)tile)[2 * GPU_WARP + 2 * g_of(lane) + t_of(lane) % 2];
     for (int q = 0; q < MMA_GROUPS; q++) h.last.word[q] = t_of(lane) < 2 ? last.word[q] : 0;
     return h;
