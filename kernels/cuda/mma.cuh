@@ -45,9 +45,13 @@ __device__ static inline mma_sums mma(const mma_inputs &a, const mma_weights &b,
     return out;
 }
 __device__ static inline mma_inputs mma_load(const uint32_t *row) {
-    const uint32_t *const *rows = warp_gather(row);
+    struct part {
+        uint32_t word[4];
+    } mine; /* read before the others have come: what they have yet to write is missed */
+    memcpy(&mine, row, sizeof mine);
+    const part *rows = warp_gather(mine);
     mma_inputs a;
-    for (unsigned i = 0; i < 4; i++) a.word[i] = rows[8 * i + threadIdx.x % MMA_LANES / 4][threadIdx.x % 4];
+    for (unsigned i = 0; i < 4; i++) a.word[i] = rows[8 * i + threadIdx.x % MMA_LANES / 4].word[threadIdx.x % 4];
     return a;
 }
 #else
