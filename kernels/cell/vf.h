@@ -5,7 +5,7 @@
  * Compile with -ffp-contract=fast -fno-math-errno -fno-trapping-math, never with -ffast-math (it breaks the rounding in vf_exp2).
  * Accuracy: exp2, log2, log1p, asinh a few units in the last place; sigmoid and tanh 2e-7 absolute.
  * VF_COARSE, for a cell whose operands are rounded to 16 bits anyway: log and tanh are single special functions of the GPU. Largest errors: log
- * 2e-7 absolute between 1/2 and 2, as much relative elsewhere; asinh 3e-7 absolute, below 2^-9 7e-7 relative; tanh 2^-11 relative. */
+ * 2e-7 absolute between 1/2 and 2, as much relative elsewhere; asinh 3e-7 absolute, or 7e-7 relative below 2^-9 and 2e-7 above 2; tanh 2^-11 relative. */
 #ifndef LOPT_CELL_VF_H
 #define LOPT_CELL_VF_H
 
