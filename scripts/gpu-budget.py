@@ -4,6 +4,7 @@ Needs nvcc, no GPU. A kernel may not use more of anything than the file says, no
 
 Usage: scripts/gpu-budget.py           checks; status 1 and a line for each breach
        scripts/gpu-budget.py --write   writes the file anew, to be read and committed
+       scripts/gpu-budget.py --bounds  what the file's counts allow phase 1 on an H200, as a prediction; needs nothing
 
 `loop` is the number of instructions in the largest innermost loop, which for phase 1 is what two parameters take; the columns after it count
 some of them: multiply-adds, special functions, uniform loads (of weights), loads and stores of memory, tensor-core operations. Instruction
@@ -113,6 +114,16 @@ def read_budget():
     return lines[0][2:], {r[0]: dict(zip(columns, map(int, r[1:]))) for r in (line.split() for line in lines[2:])}
 
 
+def bounds(budget):
+    """Lines: G parameters/s that instruction issue and special functions allow; a multiprocessor does 4 x 32 and 16 of them in a clock."""
+    multiprocessors, per_loop = 132, 2
+    yield f"{'predicted, not measured: G parameters/s':40} " + " ".join(f"{c:>22}" for c in ("issue", "special functions"))
+    for kernel in sorted(k for k in budget if re.match("lopt_advance_(attending|plain)", k)):
+        for clock in (1.755, 1.98):
+            rates = [multiprocessors * each * clock * per_loop / budget[kernel][column] for each, column in ((4 * 32, "loop"), (16, "mufu"))]
+            yield f"{kernel + f' at {clock} GHz':40} " + " ".join(f"{r:>22.1f}" for r in rates)
+
+
 def breaches(kernels, budget, same_compiler):
     for kernel in sorted(kernels.keys() | budget.keys()):
         if kernel not in kernels or kernel not in budget:
@@ -127,6 +138,9 @@ def breaches(kernels, budget, same_compiler):
 
 
 def main():
+    if sys.argv[1:] == ["--bounds"]:
+        print("\n".join(bounds(read_budget()[1])))
+        return 0
     nvcc = find_nvcc()
     if not nvcc:
         print("no nvcc on this machine: nothing was checked")

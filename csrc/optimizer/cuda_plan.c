@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "base/status.h"
 #include "csrc/optimizer/cuda.h"
+#include "kernels/cuda/mma_cell.h"
 
 enum { ALIGNMENT = 256 }; /* bytes: whole sectors, and any vector load */
 
@@ -24,6 +25,7 @@ static void *take(divider *d, size_t count, size_t size) {
 typedef struct weights_place {
     gpu_weights *view;
     float *flat, *storage;
+    uint32_t *fragments; /* NULL: the cell is not for tensor cores */
 } weights_place;
 
 static void divide(cuda_optimizer *opt, divider *d, size_t flat, size_t storage, uint64_t tiles, weights_place *w) {
@@ -36,7 +38,9 @@ static void divide(cuda_optimizer *opt, divider *d, size_t flat, size_t storage,
     w->view = take(d, 1, sizeof *w->view);
     w->flat = take(d, flat, sizeof(float));
     w->storage = take(d, storage, sizeof(float));
+    w->fragments = m->mixed && dims_default_cell(dims) ? take(d, MMA_FRAGMENT_WORDS, sizeof *w->fragments) : NULL;
     m->weights = w->view;
+    m->fragments = w->fragments;
     m->buffers = take(d, n, sizeof *m->buffers);
     m->control = take(d, 1, sizeof *m->control);
     m->started = take(d, n, 1);
@@ -137,6 +141,11 @@ static lopt_status upload_weights(const cuda_optimizer *opt, const prepared_weig
     const int device = opt->common.device;
     LOPT_TRY(opt->gpu->upload(device, place->flat, w->flat, w->layout.count * sizeof(float), stream));
     LOPT_TRY(opt->gpu->upload(device, place->storage, w->storage, prepared_storage(w) * sizeof(float), stream));
+    if (place->fragments) {
+        uint32_t fragments[MMA_FRAGMENT_WORDS];
+        mma_fragments_of(&w->cell, w->layout.dims.attention, fragments);
+        LOPT_TRY(opt->gpu->upload(device, place->fragments, fragments, sizeof fragments, stream));
+    }
     return opt->gpu->upload(device, place->view, &view, sizeof view, stream);
 }
 

@@ -30,22 +30,30 @@ CELL_FN vf hidden_dot(lopt_dims d, const float *w, const vf *h, vf start) {
     return start;
 }
 
-CELL_FN void decays_forward(lopt_dims d, const cell_weights *w, const vf *h, int first_step, cell_decays *out) {
-    if (first_step) {
-        for (int s = 0; s < d.scales; s++) out->input[s] = vf_set1(0.0f), out->input_rest[s] = vf_set1(1.0f);
-        out->scale = vf_set1(0.0f), out->scale_rest = vf_set1(1.0f);
-        return;
-    }
-    vf scale_exp = vf_exp2(hidden_dot(d, w->scale_decay, h, vf_set1(w->scale_decay_bias)) * -VF_LOG2_E);
+/* Those of a tensor's first step. */
+CELL_FN void decays_first(lopt_dims d, cell_decays *out) {
+    for (int s = 0; s < d.scales; s++) out->input[s] = vf_set1(0.0f), out->input_rest[s] = vf_set1(1.0f);
+    out->scale = vf_set1(0.0f), out->scale_rest = vf_set1(1.0f);
+}
+
+CELL_FN void decays_of_logits(lopt_dims d, vf scale_logit, vf input_logit, cell_decays *out) {
+    vf scale_exp = vf_exp2(scale_logit * -VF_LOG2_E);
     out->scale = vf_rcp(1.0f + scale_exp);
     out->scale_rest = scale_exp * out->scale;
-    vf input_exp = vf_exp2(hidden_dot(d, w->input_decay, h, vf_set1(w->input_decay_bias)) * -VF_LOG2_E);
+    vf input_exp = vf_exp2(input_logit * -VF_LOG2_E);
     out->input[0] = vf_rcp(1.0f + input_exp);
     out->input_rest[0] = input_exp * out->input[0];
     for (int s = 1; s < d.scales; s++) {
         out->input[s] = out->input[s - 1] * vf_rsqrt(vf_max(out->input[s - 1], vf_set1(1e-37f)));
         out->input_rest[s] = out->input_rest[s - 1] * vf_rcp(1.0f + out->input[s]);
     }
+}
+
+CELL_FN void decays_forward(lopt_dims d, const cell_weights *w, const vf *h, int first_step, cell_decays *out) {
+    if (first_step) decays_first(d, out);
+    else
+        decays_of_logits(d, hidden_dot(d, w->scale_decay, h, vf_set1(w->scale_decay_bias)),
+                         hidden_dot(d, w->input_decay, h, vf_set1(w->input_decay_bias)), out);
 }
 
 /* Rules 2 and 3; gbar and lam [S] in and out. (v - rest v) + rest g is one rounding better than beta v + rest g. */

@@ -29,7 +29,9 @@ static __attribute__((noinline, unused)) void gru_whole_tile(int n, int columns,
     gru_tile(GRU_TILE, n, columns, w, in, out);
 }
 #else
-CELL_FN void gru_whole_tile(int n, int columns, const float *w, const vf *in, vf *out) { gru_tile(GRU_TILE, n, columns, w, in, out); }
+CELL_FN void gru_whole_tile(int n, int columns, const float *w, const vf *in, vf *out) {
+    gru_tile(GRU_TILE, n, columns, w, in, out);
+}
 #endif
 
 /* out[o] += sum_k in[k] w[k * columns + o], o < P. */
@@ -38,6 +40,9 @@ CELL_FN void gru_accumulate(int n, int P, int columns, const float *w, const vf 
     for (; o + GRU_TILE <= P; o += GRU_TILE) gru_whole_tile(n, columns, w + o, in, out + o);
     for (; o < P; o++) gru_tile(1, n, columns, w + o, in, out + o);
 }
+
+/* The new state from candidate, update gate and old state. */
+CELL_FN vf gru_blend(vf c, vf z, vf h) { return c + z * (h - c); }
 
 /* gates [3P] out: r, z, c. h [P] in and out. bias [3P]: r, z, c parts. */
 CELL_FN void gru_forward(lopt_dims d, const cell_weights *w, const float *bias, const vf *x, vf *h, vf *gates) {
@@ -62,7 +67,7 @@ CELL_FN void gru_forward(lopt_dims d, const cell_weights *w, const float *bias, 
     for (int o = 0; o < P; o++) {
         c[o] = vf_tanh(c[o]);
         z[o] = vf_sigmoid(z[o]);
-        h[o] = c[o] + z[o] * (h[o] - c[o]);
+        h[o] = gru_blend(c[o], z[o], h[o]);
     }
 }
 
@@ -99,8 +104,7 @@ CELL_FN void gru_adjoint(lopt_dims d, const cell_weights *w, const vf *x, const 
         h_adj[k] += rh_adj * r[k];
     }
     for (int k = 0; k < P; k++) h_adj[k] += gru_pull(2 * P, w->gate + (X + k) * 2 * P, pre);
-    for (int k = 0; k < X; k++)
-        x_adj[k] += gru_pull(2 * P, w->gate + k * 2 * P, pre) + gru_pull(P, w->candidate + k * P, pre_c);
+    for (int k = 0; k < X; k++) x_adj[k] += gru_pull(2 * P, w->gate + k * 2 * P, pre) + gru_pull(P, w->candidate + k * P, pre_c);
     gru_outer(X, 2 * P, 2 * P, x, pre, grad->gate);
     gru_outer(P, 2 * P, 2 * P, h, pre, grad->gate + X * 2 * P);
     gru_outer(X, P, P, x, pre_c, grad->candidate);

@@ -37,6 +37,16 @@ CELL_FN uint16_t float_to_fp16(float f) {
     asm("cvt.rn.f16.f32 %0, %1;" : "=h"(h) : "f"(f));
     return h;
 }
+CELL_FN uint32_t floats_to_fp16(float low, float high) {
+    uint32_t both;
+    asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(both) : "f"(high), "f"(low));
+    return both;
+}
+CELL_FN uint32_t floats_to_bf16(float low, float high) {
+    uint32_t both;
+    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(both) : "f"(high), "f"(low));
+    return both;
+}
 #else
 CELL_FN uint16_t float_to_bf16(float f) {
     uint32_t u = float_to_bits(f), rounded = (u + 0x7FFFu + ((u >> 16) & 1u)) >> 16;
@@ -61,9 +71,15 @@ CELL_FN uint16_t float_to_fp16(float f) {
     return (uint16_t)(sign | result);
 }
 
+CELL_FN uint32_t floats_to_fp16(float low, float high) { return float_to_fp16(low) | (uint32_t)float_to_fp16(high) << 16; }
+CELL_FN uint32_t floats_to_bf16(float low, float high) { return float_to_bf16(low) | (uint32_t)float_to_bf16(high) << 16; }
+
 #endif
 
-/* Element i of an array of that type. */
+/* The address of element i of an array of that type; the element. */
+CELL_FN const void *number_at(number_type type, const void *from, size_t i) {
+    return (const char *)from + i * (type == NUMBER_FP32 ? sizeof(float) : sizeof(uint16_t));
+}
 CELL_FN float number_read(number_type type, const void *from, size_t i) {
     if (type == NUMBER_FP32) return ((const float *)from)[i];
     const uint16_t h = ((const uint16_t *)from)[i];

@@ -25,22 +25,30 @@ CELL_FN vf readout_direction(lopt_dims d, const float *w, const float *a, const 
     return sum;
 }
 
-/* h: new hidden state; m: the first S features; log_lr: alpha before the step. */
-CELL_FN cell_readout readout_forward(lopt_dims d, const cell_weights *w, const vf *h, const vf *m, vf log_lr) {
+/* Rules 11 and 12 once the products are there: direction d, attention e (any number without attention), change of the log learning rate
+ * w.h' + c. log_lr: alpha before the step. */
+CELL_FN cell_readout readout_of(lopt_dims d, const cell_weights *w, vf direction, vf attention, vf change, vf log_lr) {
     cell_readout o;
-    vf rate = log_lr + hidden_dot(d, w->rate, h, vf_set1(w->rate_bias));
-    o.rate = vf_max(vf_min(rate, vf_set1(LOG_LR_MAX)), vf_set1(-LOG_LR_MAX));
+    o.rate = vf_max(vf_min(log_lr + change, vf_set1(LOG_LR_MAX)), vf_set1(-LOG_LR_MAX));
     o.log_lr = o.rate + w->momentum * (log_lr - o.rate);
-    o.direction = readout_direction(d, w->update, w->update_gradient, h, m);
+    o.direction = direction;
     o.move_scale = vf_exp(vf_min(o.rate + w->step_offset, vf_set1(EXPONENT_MAX)));
     o.move = o.move_scale * o.direction;
     o.attention = o.attend = o.attend_scale = vf_set1(0.0f);
     if (d.attention) {
-        o.attention = readout_direction(d, w->attention, w->attention_gradient, h, m);
+        o.attention = attention;
         o.attend_scale = vf_exp(o.rate);
         o.attend = o.attend_scale * o.attention;
     }
     return o;
+}
+
+/* h: new hidden state; m: the first S features. */
+CELL_FN cell_readout readout_forward(lopt_dims d, const cell_weights *w, const vf *h, const vf *m, vf log_lr) {
+    const vf change = hidden_dot(d, w->rate, h, vf_set1(w->rate_bias));
+    const vf direction = readout_direction(d, w->update, w->update_gradient, h, m);
+    const vf attention = d.attention ? readout_direction(d, w->attention, w->attention_gradient, h, m) : vf_set1(0.0f);
+    return readout_of(d, w, direction, attention, change, log_lr);
 }
 
 /* 1 / RMS of a tensor's directions (rule 10), from the sum of their squares. */

@@ -3,7 +3,9 @@
  * VF_LANES 16, 8, 4: GNU C vector types (AVX-512, AVX2, any 128-bit unit). VF_LANES 1: plain float, as on CUDA, where a thread
  * is a lane; 2: a pair, where a thread is two (vf_pair.h). Arithmetic is written with + - * /; the few functions below are all that differs between the two.
  * Compile with -ffp-contract=fast -fno-math-errno -fno-trapping-math, never with -ffast-math (it breaks the rounding in vf_exp2).
- * Accuracy: exp2, log2, log1p, asinh a few units in the last place; sigmoid and tanh 2e-7 absolute. */
+ * Accuracy: exp2, log2, log1p, asinh a few units in the last place; sigmoid and tanh 2e-7 absolute.
+ * VF_COARSE, for a cell whose operands are rounded to 16 bits anyway: log and tanh are single special functions of the GPU. Largest errors: log
+ * 2e-7 absolute between 1/2 and 2, as much relative elsewhere; asinh 3e-7 absolute, or 7e-7 relative below 2^-9 and 2e-7 above 2; tanh 2^-11 relative. */
 #ifndef LOPT_CELL_VF_H
 #define LOPT_CELL_VF_H
 
@@ -240,6 +242,9 @@ CELL_FN vf vf_exp2(vf x) {
 }
 
 /* log2 of a normal positive x; f P(f) around 1, relative error 3e-8 before rounding. */
+#if defined(VF_COARSE) && defined(__CUDA_ARCH__)
+CELL_FN vf vf_log2(vf x) { return vf_log2_fast(x); }
+#else
 CELL_FN vf vf_log2(vf x) {
     vi b = vf_bits(x);
     vi e = (b - 0x3f3504f3) >> 23; /* sqrt(1/2): the mantissa goes to [sqrt(1/2), sqrt(2)) */
@@ -255,6 +260,7 @@ CELL_FN vf vf_log2(vf x) {
     p = p * f + 1.442695f;
     return p * f + vf_from_int(e);
 }
+#endif
 
 #define VF_LN2 0.693147181f
 #define VF_LOG2_E 1.44269504f
@@ -273,8 +279,28 @@ CELL_FN vf vf_exp2_fast(vf x) { return vf_exp2(x); }
 #endif
 /* On CUDA 1/infinity is 0, as it should be here, so that nothing need be held. */
 CELL_FN vf vf_sigmoid(vf x) { return vf_rcp(1.0f + vf_exp2_fast(x * -VF_LOG2_E)); }
-CELL_FN vf vf_tanh(vf x) { return 1.0f - 2.0f * vf_rcp(1.0f + vf_exp2_fast(x * (2.0f * VF_LOG2_E))); }
+CELL_FN vf vf_tanh_fine(vf x) { return 1.0f - 2.0f * vf_rcp(1.0f + vf_exp2_fast(x * (2.0f * VF_LOG2_E))); }
+#if !defined(VF_COARSE)
+CELL_FN vf vf_tanh(vf x) { return vf_tanh_fine(x); }
+#elif defined(__CUDA_ARCH__)
+CELL_FN vf vf_tanh(vf x) { return vf_tanh_fast(x); }
+#else
+/* With as large an error as the GPU's may have, so that tests see what it does. */
+CELL_FN vf vf_tanh(vf x) { return vf_from_bits(vf_bits(vf_tanh_fine(x)) & (int32_t)0xfffff000u); }
+#endif
+/* sigmoid(2 x): weights can hold the half that a sigmoid by tanh needs. */
+CELL_FN vf vf_sigmoid_twice(vf x) { return 0.5f + 0.5f * vf_tanh(x); }
 
+#ifdef VF_COARSE
+/* Odd: log(|q| + root), q itself where the rounding of that would show; beyond 1e18 the value there. */
+CELL_FN vf vf_asinh(vf q) {
+    vf a = vf_abs(q);
+    vf c = vf_min(a, vf_set1(1e18f));
+    vf c2 = c * c + 1.0f;
+    vf far = vf_copysign(vf_log(c + c2 * vf_rsqrt(c2)), q);
+    return vf_select(a < vf_set1(0x1p-9f), q, far);
+}
+#else
 /* Odd: log1p(|q| + q^2 / (1 + root)), whose rounding of 1 + y is put right to first order; log 2|q| where q^2 is so large that
  * + 1 is lost. One logarithm serves both. */
 CELL_FN vf vf_asinh(vf q) {
@@ -287,5 +313,6 @@ CELL_FN vf vf_asinh(vf q) {
     vf rest = vf_select(far, vf_set1(VF_LN2), (y - (u - 1.0f)) * vf_rcp(u));
     return vf_copysign(vf_log(vf_select(far, a, u)) + rest, q);
 }
+#endif
 
 #endif

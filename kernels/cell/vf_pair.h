@@ -66,6 +66,13 @@ CELL_FN vf vf_sqrt(vf a) { return vf{sqrtf(a.x), sqrtf(a.y)}; }
 CELL_FN vf vf_min(vf a, vf b) { return vf{fminf(a.x, b.x), fminf(a.y, b.y)}; }
 CELL_FN vf vf_max(vf a, vf b) { return vf{fmaxf(a.x, b.x), fmaxf(a.y, b.y)}; }
 CELL_FN vf vf_exp2_fast(vf a) { return vf{exp2f(a.x), exp2f(a.y)}; }
+CELL_FN vf vf_log2_fast(vf a) { return vf{__log2f(a.x), __log2f(a.y)}; }
+CELL_FN float tanh_fast(float a) {
+    float t;
+    asm("tanh.approx.f32 %0, %1;" : "=f"(t) : "f"(a));
+    return t;
+}
+CELL_FN vf vf_tanh_fast(vf a) { return vf{tanh_fast(a.x), tanh_fast(a.y)}; }
 #endif
 
 #endif

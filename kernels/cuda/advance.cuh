@@ -1,5 +1,5 @@
 /* Phase 1: rules 1 to 11 for every parameter of the tensors that take part. A thread is two parameters, a warp takes tiles, a block chunks.
- * With one parameter per thread, twice as many weights would be fetched: 1690 instructions per parameter instead of 1480.
+ * With one parameter per thread, twice as many weights would be fetched: 1690 instructions per parameter instead of 1490.
  *
  * Per parameter with the default sizes, fp32 (mixed): 76 (40) bytes of state and 4 of gradient read, as much state and 4, with attention 8,
  * of waiting updates written; 718 multiply-adds, with attention. */
@@ -27,12 +27,11 @@ struct any_shape {
 /* What the tiles of a chunk share. */
 struct chunk_work {
     const float *bias; /* [3P], shared memory */
-    const void *grads;
+    const void *grads; /* of the chunk's first parameter */
     float divisor, mean_log_lr;
     int first_step;
     float *tiles;         /* the chunk's private state */
-    float *move, *attend; /* of the chunk's first parameter */
-    uint64_t first;       /* that parameter's place in the tensor */
+    float *move, *attend; /* of that parameter */
     unsigned n;
 };
 
@@ -55,9 +54,7 @@ struct fp32_state {
 struct mixed_state {
     static const int mixed = 1;
     static __device__ uint32_t load(const float *tile, int c) { return ((const uint32_t *)tile)[c * GPU_WARP]; }
-    static __device__ void store(float *tile, int c, uint16_t x, uint16_t y) {
-        ((uint32_t *)tile)[c * GPU_WARP] = x | (uint32_t)y << 16;
-    }
+    static __device__ void store(float *tile, int c, uint32_t both) { ((uint32_t *)tile)[c * GPU_WARP] = both; }
     static __device__ vf load_hidden(const float *tile, int c) {
         const uint32_t both = load(tile, c);
         return vf{fp16_to_float((uint16_t)both), fp16_to_float((uint16_t)(both >> 16))};
@@ -67,8 +64,8 @@ struct mixed_state {
         return vf{bf16_to_float((uint16_t)both), bf16_to_float((uint16_t)(both >> 16))};
     }
     static __device__ vf load_rate(const float *tile, int c) { return vf{tile[c * GPU_WARP], tile[c * GPU_WARP + GPU_WARP]}; }
-    static __device__ void store_hidden(float *tile, int c, vf a) { store(tile, c, float_to_fp16(a.x), float_to_fp16(a.y)); }
-    static __device__ void store_average(float *tile, int c, vf a) { store(tile, c, float_to_bf16(a.x), float_to_bf16(a.y)); }
+    static __device__ void store_hidden(float *tile, int c, vf a) { store(tile, c, floats_to_fp16(a.x, a.y)); }
+    static __device__ void store_average(float *tile, int c, vf a) { store(tile, c, floats_to_bf16(a.x, a.y)); }
     static __device__ void store_rate(float *tile, int c, vf a) {
         tile[c * GPU_WARP] = a.x;
         tile[c * GPU_WARP + GPU_WARP] = a.y;
@@ -76,18 +73,30 @@ struct mixed_state {
 };
 
 __device__ static inline float gradient_of(const gpu_model &m, const chunk_work &k, unsigned i) {
-    const float g = i < k.n ? gradient_read(m, k.grads, k.first + i, k.divisor) : 0.0f;
+    const float g = i < k.n ? gradient_read(m, k.grads, i, k.divisor) : 0.0f;
     return m.zero_nonfinite && !gradient_usable(g) ? 0.0f : g;
 }
 
-/* Adds what the pair contributes. exists: 1 or 0 for each. sums [gpu_sums] */
-__device__ static inline void add_sums(lopt_dims d, const vf *h, const vf *x, const cell_readout &o, vf exists, float *sums) {
-    const int P = d.param, X = dims_features(d);
-    for (int j = 0; j < P; j++) sums[j] += vf_sum(exists * h[j]);
-    for (int j = 0; j < X; j++) sums[P + j] += vf_sum(exists * x[j]);
-    sums[P + X] += vf_sum(exists * o.direction * o.direction);
-    sums[P + X + 1] += vf_sum(exists * o.attention * o.attention);
-    sums[P + X + 2] += vf_sum(exists * o.log_lr);
+/* Add what the pair contributes: n numbers, and the three of the readout. */
+__device__ static inline void add_sums(int n, const vf *a, vf exists, float *sums) {
+    for (int j = 0; j < n; j++) sums[j] += vf_sum(exists * a[j]);
+}
+__device__ static inline void add_readout(const cell_readout &o, vf exists, float *sums) {
+    sums[0] += vf_sum(exists * o.direction * o.direction);
+    sums[1] += vf_sum(exists * o.attention * o.attention);
+    sums[2] += vf_sum(exists * o.log_lr);
+}
+
+/* 1 or 0 for each of the pair. */
+__device__ static inline vf exists_of(const chunk_work &k, unsigned i, unsigned i2) {
+    return vf{i < k.n ? 1.0f : 0.0f, i2 < k.n ? 1.0f : 0.0f};
+}
+
+__device__ static inline void store_moves(lopt_dims d, const chunk_work &k, unsigned i, unsigned i2, const cell_readout &o) {
+    if (i < k.n) k.move[i] = o.move.x;
+    if (i2 < k.n) k.move[i2] = o.move.y;
+    if (d.attention && i < k.n) k.attend[i] = o.attend.x;
+    if (d.attention && i2 < k.n) k.attend[i2] = o.attend.y;
 }
 
 /* Lanes beyond n compute on zero gradients, write state that nobody reads, and take part in no sum. */
@@ -111,25 +120,23 @@ __device__ static inline void advance_tile(lopt_dims d, const gpu_model &m, cons
     const cell_readout o = readout_forward(d, &w, h, x, log_lr);
     for (int j = 0; j < P; j++) state::store_hidden(tile, j, h[j]);
     state::store_rate(tile, C - 1, o.log_lr);
-    if (i < k.n) k.move[i] = o.move.x;
-    if (i2 < k.n) k.move[i2] = o.move.y;
-    if (d.attention && i < k.n) k.attend[i] = o.attend.x;
-    if (d.attention && i2 < k.n) k.attend[i2] = o.attend.y;
-    add_sums(d, h, x, o, vf{i < k.n ? 1.0f : 0.0f, i2 < k.n ? 1.0f : 0.0f}, sums);
+    store_moves(d, k, i, i2, o);
+    add_sums(P, h, exists_of(k, i, i2), sums);
+    add_sums(dims_features(d), x, exists_of(k, i, i2), sums + P);
+    add_readout(o, exists_of(k, i, i2), sums + P + dims_features(d));
 }
 
 __device__ static inline chunk_work chunk_begin(lopt_dims d, const gpu_model &m, const gpu_chunk &c, const float *bias) {
     const uint64_t tile_at = m.tensors[c.tensor].tile_at + c.first / GPU_TILE, at = tile_at * GPU_TILE;
     chunk_work k;
     k.bias = bias;
-    k.grads = m.buffers[c.tensor].grads;
+    k.grads = number_at(m.grad_type, m.buffers[c.tensor].grads, c.first);
     k.divisor = gradient_divisor(m);
     k.mean_log_lr = m.control->mean_log_lr;
     k.first_step = !m.started[c.tensor];
     k.tiles = m.state + tile_at * gpu_tile_floats(d, m.mixed);
     k.move = m.move + at;
     k.attend = m.attend ? m.attend + at : (float *)m.buffers[c.tensor].params + c.first;
-    k.first = c.first;
     k.n = c.n;
     return k;
 }
@@ -175,29 +182,12 @@ __device__ static inline cell_weights cell_of(const gpu_cell &c) {
     return w;
 }
 
-/* The kernels of one kind of state, and their choice by the optimizer's shape. */
-#define ADVANCE_KERNELS(suffix, state)                                                                                   \
-    __global__ __launch_bounds__(GPU_BLOCK, 2) void lopt_advance_attending##suffix(const __grid_constant__ gpu_model m,  \
-                                                                                   const __grid_constant__ gpu_cell c) { \
-        advance_chunks<attending_shape, state>(m, cell_of(c));                                                           \
-    }                                                                                                                    \
-    __global__ __launch_bounds__(GPU_BLOCK, 2) void lopt_advance_plain##suffix(const __grid_constant__ gpu_model m,      \
-                                                                               const __grid_constant__ gpu_cell c) {     \
-        advance_chunks<plain_shape, state>(m, cell_of(c));                                                               \
-    }                                                                                                                    \
-    __global__ __launch_bounds__(GPU_BLOCK, 2) void lopt_advance_any##suffix(const __grid_constant__ gpu_model m) {      \
-        advance_chunks<any_shape, state>(m, m.weights->cell);                                                            \
-    }                                                                                                                    \
-    void GPU_SYMBOL(gpu_load_advance##suffix)(gpu_launch * l) {                                                          \
-        CUDA_LOAD(l, lopt_advance_attending##suffix);                                                                    \
-        CUDA_LOAD(l, lopt_advance_plain##suffix);                                                                        \
-        CUDA_LOAD(l, lopt_advance_any##suffix);                                                                          \
-    }                                                                                                                    \
-    void GPU_SYMBOL(gpu_advance##suffix)(gpu_launch * l, const gpu_model *m, const gpu_cell *cell) {                     \
-        const unsigned grid = gpu_grid(l, m->num_chunks, 2);                                                             \
-        if (!dims_default_cell(m->dims)) CUDA_LAUNCH(l, lopt_advance_any##suffix, grid, *m);                             \
-        else if (m->dims.attention) CUDA_LAUNCH(l, lopt_advance_attending##suffix, grid, *m, *cell);                     \
-        else CUDA_LAUNCH(l, lopt_advance_plain##suffix, grid, *m, *cell);                                                \
+/* The kernel for all shapes, on one kind of state; blocks on a multiprocessor. */
+enum { ADVANCE_ANY_RESIDENT = 2 };
+#define ADVANCE_ANY(suffix, state)                                                                                          \
+    __global__ __launch_bounds__(GPU_BLOCK,                                                                                 \
+                                 ADVANCE_ANY_RESIDENT) void lopt_advance_any##suffix(const __grid_constant__ gpu_model m) { \
+        advance_chunks<any_shape, state>(m, m.weights->cell);                                                               \
     }
 
 #endif

@@ -4,6 +4,7 @@
 
 #include "kernels/cell/features.h"
 #include "kernels/cuda/launch.h"
+#include "kernels/cuda/mma_cell.h"
 #include "kernels/cuda/model.h"
 
 enum {
@@ -100,22 +101,25 @@ __device__ static inline float gradient_read(const gpu_model &m, const void *gra
 
 __device__ static inline bool gradient_usable(float g) { return fabsf(g) <= GRADIENT_MAX; } /* false for NaN too */
 
-/* The word of mixed state in which component c < C - 1 of parameter i stands. */
-__device__ static inline unsigned mixed_word(unsigned i, int c) { return (unsigned)c * GPU_WARP + i % GPU_WARP; }
+/* Which of the 16-bit numbers of mixed state component c < C - 1 of parameter i is. */
+__device__ static inline unsigned mixed_place(lopt_dims d, unsigned i, int c) {
+    if (dims_default_cell(d) && c < d.param) return mma_hidden_place(i, c);
+    return 2 * ((unsigned)c * GPU_WARP + i % GPU_WARP) + i / GPU_WARP;
+}
 
 /* Component c of parameter i of a tile, read and written one at a time. */
 __device__ static inline float state_read(const gpu_model &m, const float *tile, unsigned i, int c) {
     const int last = dims_state(m.dims) - 1;
     if (!m.mixed) return tile[(unsigned)c * GPU_TILE + i];
     if (c == last) return tile[(unsigned)last * GPU_WARP + i];
-    const uint16_t h = ((const uint16_t *)(tile + mixed_word(i, c)))[i / GPU_WARP];
+    const uint16_t h = ((const uint16_t *)tile)[mixed_place(m.dims, i, c)];
     return c < m.dims.param ? fp16_to_float(h) : bf16_to_float(h);
 }
 __device__ static inline void state_write(const gpu_model &m, float *tile, unsigned i, int c, float value) {
     const int last = dims_state(m.dims) - 1;
     if (!m.mixed) tile[(unsigned)c * GPU_TILE + i] = value;
     else if (c == last) tile[(unsigned)last * GPU_WARP + i] = value;
-    else ((uint16_t *)(tile + mixed_word(i, c)))[i / GPU_WARP] = c < m.dims.param ? float_to_fp16(value) : float_to_bf16(value);
+    else ((uint16_t *)tile)[mixed_place(m.dims, i, c)] = c < m.dims.param ? float_to_fp16(value) : float_to_bf16(value);
 }
 
 #endif

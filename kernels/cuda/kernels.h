@@ -16,7 +16,7 @@ typedef enum gpu_exchange {
 } gpu_exchange;
 
 typedef struct gpu_kernels {
-    /* Brings the kernels of a step to the device, so that the first step may be a captured one. */
+    /* Brings the kernels that a stream may be given to the device, so that the first of each may be a captured one. */
     void (*load)(gpu_launch *l);
     /* The pointers of the call at hand, [num_tensors] each; NULL: none. */
     void (*enter)(gpu_launch *l, const gpu_model *m, void *const *params, const void *const *grads);

@@ -6,7 +6,8 @@
  * number of blocks.
  *
  * Private state of a tile, C = P + 2S + 1 components: fp32 [C][64] floats. mixed [C - 1][32] words, each of two 16-bit numbers (of
- * parameters i and i + 32), fp16 for the hidden state and bf16 for the averages, then [64] floats, the log learning rates. */
+ * parameters i and i + 32), fp16 for the hidden state and bf16 for the averages, then [64] floats, the log learning rates; the hidden state of
+ * the default cell is in an order of its own (mma_cell.h). */
 #ifndef LOPT_KERNELS_CUDA_MODEL_H
 #define LOPT_KERNELS_CUDA_MODEL_H
 
@@ -21,9 +22,8 @@ enum {
     GPU_WARP = 32,
     GPU_TILE = 2 * GPU_WARP,
     GPU_CHUNK = 4096,
-    GPU_SPAN = 64, /* chunks of a tensor that are summed by one block, where a tensor has more */
-    GPU_BLOCK =
-        128, /* threads; two of them are on a multiprocessor in phase 1, so that one goes on where the other waits for its last warp */
+    GPU_SPAN = 64,   /* chunks of a tensor that are summed by one block, where a tensor has more */
+    GPU_BLOCK = 128, /* threads; several are on a multiprocessor, so that one goes on where the other waits for its last warp */
     GPU_WARPS = GPU_BLOCK / GPU_WARP,
     GPU_SUMS_MAX = PARAM_SIZE_MAX + FEATURES_MAX + 3,
     GPU_POINTERS = 224 /* tensors whose pointers one launch carries: arguments of a kernel are at most 4 KB */
@@ -82,6 +82,7 @@ typedef struct gpu_model {
     const gpu_chunk *chunks;    /* [num_chunks] */
     const gpu_span *spans;      /* [num_spans] */
     const gpu_weights *weights; /* [1] */
+    const uint32_t *fragments;  /* [MMA_FRAGMENT_WORDS] weights of the default cell for tensor cores; NULL unless mixed */
     gpu_buffers *buffers;       /* [num_tensors] */
     gpu_control *control;       /* [1] */
     unsigned char *started;     /* [num_tensors] 1: has taken part in a step */

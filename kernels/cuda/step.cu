@@ -118,8 +118,8 @@ __global__ __launch_bounds__(GPU_BLOCK) void lopt_finish(const __grid_constant__
 __device__ static inline void apply_chunk(const gpu_model &m, const gpu_chunk &c) {
     const uint64_t at = m.tensors[c.tensor].tile_at * GPU_TILE + c.first;
     const gpu_buffers b = m.buffers[c.tensor];
-    const readout_rates r = readout_rates_of(m.control->lr_scale, m.control->weight_decay, m.inverse_rms[2 * c.tensor],
-                                             m.inverse_rms[2 * c.tensor + 1]);
+    const float *inverse_rms = m.inverse_rms + 2 * (uint64_t)c.tensor;
+    const readout_rates r = readout_rates_of(m.control->lr_scale, m.control->weight_decay, inverse_rms[0], inverse_rms[1]);
     if (b.grads == NULL) return;
     CELL_UNROLL_4
     for (unsigned i = threadIdx.x; i < c.n; i += GPU_BLOCK) {

@@ -7,6 +7,7 @@
 void GPU_SYMBOL(gpu_load_step)(gpu_launch *l);
 void GPU_SYMBOL(gpu_load_advance)(gpu_launch *l);
 void GPU_SYMBOL(gpu_load_advance_mixed)(gpu_launch *l);
+void GPU_SYMBOL(gpu_load_transfer)(gpu_launch *l);
 void GPU_SYMBOL(gpu_enter)(gpu_launch *l, const gpu_model *m, void *const *params, const void *const *grads);
 void GPU_SYMBOL(gpu_prepare)(gpu_launch *l, const gpu_model *m);
 void GPU_SYMBOL(gpu_advance)(gpu_launch *l, const gpu_model *m, const gpu_cell *cell);
@@ -25,6 +26,7 @@ static void gpu_load(gpu_launch *l) {
     GPU_SYMBOL(gpu_load_step)(l);
     GPU_SYMBOL(gpu_load_advance)(l);
     GPU_SYMBOL(gpu_load_advance_mixed)(l);
+    GPU_SYMBOL(gpu_load_transfer)(l);
 }
 
 static const gpu_kernels gpu_kernel_table = {

@@ -127,6 +127,8 @@ void GPU_SYMBOL(gpu_gather)(gpu_launch *l, const gpu_model *m); /* step.cu */
 
 /* ---- The host's side ----------------------------------------------------------------------------------------------------------- */
 
+void GPU_SYMBOL(gpu_load_transfer)(gpu_launch *l) { CUDA_LOAD(l, lopt_exchange); }
+
 void GPU_SYMBOL(gpu_start)(gpu_launch *l, const gpu_model *m, const start_rates *rates) {
     CUDA_LAUNCH(l, lopt_start, gpu_grid(l, 1 + m->num_tensors + m->num_chunks, GPU_RESIDENT), *m, *rates);
 }

@@ -43,8 +43,8 @@ enum State { READY, AT_BARRIER, AT_SHUFFLE, DONE };
 struct Fiber {
     unsigned id = 0;
     State state = READY;
-    const void *site = nullptr; // of the barrier
-    uint64_t offered = 0;       // to a shuffle
+    const void *site = nullptr;    // of the barrier
+    const void *offered = nullptr; // to the other lanes of its warp
     char *stack = nullptr;
     void *fake_stack = nullptr; // AddressSanitizer's
 #ifdef EMULATION_OWN_SWITCH
@@ -207,27 +207,28 @@ inline void sync_threads(const void *site) {
     to_scheduler(false);
 }
 
-// All 32 lanes must come: the kernels use no other mask.
-inline uint64_t shuffle_xor(uint64_t value, unsigned away) {
+// What each of the 32 lanes offers, in their order, to each of them; good until the next time. All must come: the kernels use no other mask.
+template <class T> const T *warp_gather(const T &mine) {
+    static T gathered[1024]; // of each warp; overwritten only when all of its lanes have come again
     Fiber &f = *block.current;
-    Fiber *warp = &block.fibers[f.id / 32 * 32];
-    f.offered = value;
+    const unsigned first = f.id / 32 * 32;
+    Fiber *warp = &block.fibers[first];
+    f.offered = &mine;
     f.state = AT_SHUFFLE;
-    for (unsigned lane = 0; lane < 32; lane++)
-        if (warp[lane].state == DONE) die("a shuffle that not every lane of the warp reaches");
     bool all = true;
-    for (unsigned lane = 0; lane < 32; lane++) all = all && warp[lane].state == AT_SHUFFLE;
+    for (unsigned lane = 0; lane < 32; lane++) {
+        if (warp[lane].state == DONE) die("a shuffle that not every lane of the warp reaches");
+        all = all && warp[lane].state == AT_SHUFFLE;
+    }
     if (!all) {
         to_scheduler(false);
-        return f.offered;
+        return gathered + first;
     }
-    uint64_t offered[32];
-    for (unsigned lane = 0; lane < 32; lane++) offered[lane] = warp[lane].offered;
     for (unsigned lane = 0; lane < 32; lane++) {
-        warp[lane].offered = offered[lane ^ away];
+        std::memcpy(&gathered[first + lane], warp[lane].offered, sizeof(T));
         warp[lane].state = READY;
     }
-    return f.offered;
+    return gathered + first;
 }
 
 // ---- Streams
@@ -266,14 +267,12 @@ int launch(void *stream, unsigned grid, unsigned threads, void (*kernel)(Paramet
         static const char site_ = 0;     \
         emulation::sync_threads(&site_); \
     } while (0)
+using emulation::warp_gather;
 inline float __shfl_xor_sync(unsigned mask, float value, int away) {
-    uint64_t bits = 0;
     if (mask != 0xffffffffu) emulation::die("a shuffle without all lanes");
-    std::memcpy(&bits, &value, sizeof value);
-    bits = emulation::shuffle_xor(bits, unsigned(away));
-    std::memcpy(&value, &bits, sizeof value);
-    return value;
+    return warp_gather(value)[(threadIdx.x % 32) ^ unsigned(away)];
 }
+inline void __syncwarp() { (void)warp_gather('w'); }
 inline float __fdiv_rn(float a, float b) { return a / b; }
 #define CUDA_LAUNCH(launch_, kernel, grid, ...)                                                                                \
     do {                                                                                                                       \
