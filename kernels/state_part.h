@@ -14,7 +14,8 @@ typedef enum state_part {
     PART_THETA,    /* [n] true parameters */
     PART_ATTENDED, /* [n] while swapped */
     PARTS,
-    PART_GLOBAL = PARTS /* [G] */
+    PART_GLOBAL = PARTS, /* [G] */
+    PART_GUARD           /* [tensors, GUARD_STATE], where the guard is on */
 } state_part;
 
 /* Elements [first, first + count) of a part. */

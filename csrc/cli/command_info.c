@@ -18,7 +18,7 @@ static const cli_syntax syntax = {"lopt info", options, "[FILE...]",
                                   "  lopt info runs/first/weights.safetensors\n"};
 
 static const char *const option_names[] = {"param", "tensor", "global", "scales", "attention", "grad_products", "relative_lr",
-                                           "gradient_shortcut"};
+                                           "gradient_shortcut", "guard"};
 enum { OPTION_NAMES = sizeof option_names / sizeof option_names[0], PROVENANCE_SHOWN = 600 };
 
 typedef struct info_job {

@@ -39,6 +39,7 @@ typedef struct cpu_optimizer {
     float *u, *v;                    /* [num_tensors][padded T], [padded G] */
     float *bias_param, *bias_tensor; /* [num_tensors][padded 3P], [num_tensors][padded 3T] */
     float *inverse_rms;              /* [num_tensors][2]: of move, of attend */
+    float *guard;                    /* [num_tensors][GUARD_STATE]; NULL: it is off */
     double *sums;                    /* [num_chunks][P + X + 2]: features, then move_square, attend_square */
     double *log_lr;                  /* [num_chunks]: sum of alpha as it is now */
     float *attended;                 /* [total] while swapped; NULL: not swapped */

@@ -34,7 +34,8 @@ static void destroy(lopt_optimizer *o) {
     cpu_optimizer *opt = cpu_of(o);
     void *const buffers[] = {opt->param_at,   opt->state_at, opt->chunk_at, opt->chunks,      opt->groups,      opt->started,
                              opt->theta,      opt->state,    opt->move,     opt->attend,      opt->u,           opt->v,
-                             opt->bias_param, opt->sums,     opt->log_lr,   opt->bias_tensor, opt->inverse_rms, opt->attended};
+                             opt->bias_param, opt->sums,     opt->log_lr,   opt->bias_tensor, opt->inverse_rms, opt->attended,
+                             opt->guard};
     for (size_t i = 0; i < sizeof buffers / sizeof buffers[0]; i++) free(buffers[i]);
     prepared_free(opt->weights);
     free(opt);
@@ -141,6 +142,7 @@ static float *element(cpu_optimizer *opt, const state_piece *piece, size_t at) {
     const size_t i = piece->tensor;
     switch (piece->part) {
     case PART_GLOBAL: return opt->v + at;
+    case PART_GUARD: return opt->guard + at;
     case PART_TENSOR: return opt->u + i * padded(d.tensor) + at;
     case PART_THETA: return opt->theta + opt->param_at[i] + at;
     case PART_ATTENDED: return opt->attended + opt->param_at[i] + at;

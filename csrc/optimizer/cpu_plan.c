@@ -2,6 +2,7 @@
 #include "base/memory.h"
 #include "base/status.h"
 #include "csrc/optimizer/cpu.h"
+#include "kernels/cell/guard.h"
 
 enum { GROUP_PARAMETERS = 1 << 18 };
 
@@ -100,6 +101,7 @@ lopt_status cpu_plan(cpu_optimizer *opt) {
     LOPT_TRY(floats(opt, num_tensors * padded(3 * d.param), &opt->bias_param));
     LOPT_TRY(floats(opt, num_tensors * padded(3 * d.tensor), &opt->bias_tensor));
     LOPT_TRY(floats(opt, 2 * num_tensors, &opt->inverse_rms));
+    if (opt->common.guarded) LOPT_TRY(floats(opt, GUARD_STATE * num_tensors, &opt->guard));
     LOPT_TRY(cpu_alloc(opt, opt->num_chunks * (F + 2), sizeof(double), "an optimizer", &memory));
     opt->sums = memory;
     LOPT_TRY(cpu_alloc(opt, opt->num_chunks, sizeof(double), "an optimizer", &memory));

@@ -5,6 +5,7 @@
 #include "base/status.h"
 #include "csrc/optimizer/cpu.h"
 #include "csrc/optimizer/subnormals.h"
+#include "kernels/cell/guard.h"
 #include "kernels/cell/readout.h"
 
 typedef struct step_call {
@@ -92,6 +93,14 @@ static void chunk_forward(const step_call *s, const group *g, size_t k) {
     opt->log_lr[k] = sums.log_lr;
 }
 
+/* What the guard leaves of a tensor's update; 1: it is off. */
+static float guarded(cpu_optimizer *opt, size_t i) {
+    double sum = 0.0;
+    if (opt->guard == NULL) return 1.0f;
+    for (size_t k = opt->chunk_at[i]; k < opt->chunk_at[i + 1]; k++) sum += opt->log_lr[k];
+    return guard_scale((float)(sum / (double)opt->common.counts[i]), opt->guard + GUARD_STATE * i);
+}
+
 /* Between the phases: the tensor's RMS (rule 10) and its RNN (rule 13). */
 static void tensor_finish(const step_call *s, size_t i) {
     cpu_optimizer *opt = s->opt;
@@ -103,8 +112,9 @@ static void tensor_finish(const step_call *s, size_t i) {
     for (size_t k = opt->chunk_at[i]; k < opt->chunk_at[i + 1]; k++)
         for (size_t j = 0; j < F + 2; j++) total[j] += opt->sums[k * (F + 2) + j];
     for (size_t j = 0; j < F; j++) mean[j] = (float)(total[j] / (double)opt->common.counts[i]);
-    opt->inverse_rms[2 * i] = readout_inverse_rms(total[F], (double)opt->common.counts[i]);
-    opt->inverse_rms[2 * i + 1] = readout_inverse_rms(total[F + 1], (double)opt->common.counts[i]);
+    const float scale = guarded(opt, i);
+    opt->inverse_rms[2 * i] = scale * readout_inverse_rms(total[F], (double)opt->common.counts[i]);
+    opt->inverse_rms[2 * i + 1] = scale * readout_inverse_rms(total[F + 1], (double)opt->common.counts[i]);
     opt->kernels->tensor_rnn(opt->weights, mean, u, opt->bias_tensor + i * padded(3 * d.tensor), u, NULL);
 }
 

@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "base/status.h"
 #include "csrc/optimizer/cuda.h"
+#include "kernels/cell/guard.h"
 #include "kernels/cuda/mma_cell.h"
 
 enum { ALIGNMENT = 256 }; /* bytes: whole sectors, and any vector load */
@@ -56,6 +57,7 @@ static void divide(cuda_optimizer *opt, divider *d, size_t flat, size_t storage,
     m->bias_param = take(d, n * padded(3 * dims.param), sizeof(float));
     m->bias_tensor = take(d, padded(3 * dims.tensor), sizeof(float));
     m->inverse_rms = take(d, 2 * n, sizeof(float));
+    m->guard = opt->common.guarded ? take(d, GUARD_STATE * n, sizeof(float)) : NULL;
     opt->staging = take(d, CUDA_STAGING, sizeof(float));
 }
 

@@ -49,9 +49,9 @@ static lopt_status take_device(const char *device, lopt_optimizer *opt) {
     return LOPT_OK;
 }
 
-static lopt_status take_options(const lopt_optimizer_options *from, lopt_optimizer *opt) {
+static lopt_status take_options(const lopt_optimizer_options *from, const lopt_weights *w, lopt_optimizer *opt) {
     static const char *const numbers[] = {"fp32", "bf16", "fp16"}, *const states[] = {"fp32", "mixed"},
-                             *const nonfinite[] = {"skip", "zero"};
+                             *const nonfinite[] = {"skip", "zero"}, *const guards[] = {"off", "on"};
     lopt_optimizer_options o = LOPT_OPTIMIZER_OPTIONS_INIT;
     int param = 0, grad = 0;
     if (from) {
@@ -67,13 +67,15 @@ static lopt_status take_options(const lopt_optimizer_options *from, lopt_optimiz
     LOPT_TRY(choose("grad_dtype", o.grad_dtype, numbers, 3, &grad));
     LOPT_TRY(choose("state_dtype", o.state_dtype, states, 2, &opt->mixed));
     LOPT_TRY(choose("nonfinite", o.nonfinite, nonfinite, 2, &opt->zero_nonfinite));
+    LOPT_TRY(choose("guard", o.guard, guards, 2, &opt->guarded));
+    if (o.guard == NULL) opt->guarded = w->guarded;
     LOPT_CHECK(!opt->mixed || opt->backend != &cpu_backend, LOPT_ERR_UNSUPPORTED,
                "state_dtype \"mixed\" is for device \"cuda\"; on the CPU use \"fp32\"");
     opt->param_type = (number_type)param;
     opt->grad_type = (number_type)grad;
     opt->options = o;
     opt->options.device = opt->options.state_dtype = opt->options.param_dtype = opt->options.grad_dtype = opt->options.nonfinite =
-        NULL;
+        opt->options.guard = NULL;
     return LOPT_OK;
 }
 
@@ -115,7 +117,7 @@ lopt_status lopt_optimizer_create(const lopt_weights *w, const lopt_optimizer_op
     LOPT_CHECK(w != NULL && out != NULL && counts != NULL, LOPT_ERR_ARGUMENT,
                "lopt_optimizer_create: weights, counts and out must not be NULL");
     LOPT_CHECK(num_tensors > 0, LOPT_ERR_ARGUMENT, "lopt_optimizer_create: there must be at least one tensor");
-    LOPT_TRY(take_options(o, &common));
+    LOPT_TRY(take_options(o, w, &common));
     LOPT_TRY(check_stream("lopt_optimizer_create", &common, stream));
     LOPT_TRY(check_pointers("lopt_optimizer_create", num_tensors, (const void *const *)params, "params"));
     common.layout = w->layout;

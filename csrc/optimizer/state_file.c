@@ -8,10 +8,11 @@
 #include "base/status.h"
 #include "csrc/io/safetensors.h"
 #include "csrc/optimizer/optimizer.h"
+#include "kernels/cell/guard.h"
 
 #define FORMAT "lopt.state.v1"
 
-/* Tensors of the file: those of each parameter tensor, in the order of state_part, then global_state. theta.i is the user's own buffer in
+/* Tensors of the file: those of each parameter tensor, in the order of state_part, then global_state, then guard where it is on. theta.i is the user's own buffer in
  * files of other writers where there is no attention; attended.i is there only while swapped. */
 enum { NAME_MAX_LENGTH = 48, TEXT_MAX = 160, METADATA = 7, PIECE = 1 << 16 };
 
@@ -19,6 +20,7 @@ typedef struct file_shape {
     lopt_optimizer *opt;
     int parts;          /* per parameter tensor: PARTS, PARTS - 1 or PARTS - 2 */
     size_t num_tensors; /* in the file */
+    size_t global;      /* where the one of the whole model is */
     safetensors_tensor *tensors;
     char (*names)[NAME_MAX_LENGTH];
 } file_shape;
@@ -39,8 +41,9 @@ static void shape_free(file_shape *f) {
     free(f->names);
 }
 
-static lopt_status shape_make(lopt_optimizer *opt, int parts, file_shape *out) {
-    file_shape f = {opt, parts, opt->num_tensors * (size_t)parts + 1, NULL, NULL};
+static lopt_status shape_make(lopt_optimizer *opt, int parts, int guard, file_shape *out) {
+    const size_t global = opt->num_tensors * (size_t)parts;
+    file_shape f = {opt, parts, global + (guard ? 2 : 1), global, NULL, NULL};
     void *memory = NULL;
     LOPT_TRY(memory_alloc(f.num_tensors, sizeof *f.tensors, "a state file", &memory));
     f.tensors = memory;
@@ -50,16 +53,17 @@ static lopt_status shape_make(lopt_optimizer *opt, int parts, file_shape *out) {
         return status;
     }
     f.names = memory;
-    for (size_t k = 0; k + 1 < f.num_tensors; k++)
+    for (size_t k = 0; k < global; k++)
         describe(opt, k / (size_t)parts, (state_part)(k % (size_t)parts), f.names[k], &f.tensors[k]);
-    f.tensors[f.num_tensors - 1] = (safetensors_tensor){"global_state", SAFETENSORS_F32, 1, {(size_t)opt->layout.dims.global}};
+    f.tensors[global] = (safetensors_tensor){"global_state", SAFETENSORS_F32, 1, {(size_t)opt->layout.dims.global}};
+    if (guard) f.tensors[global + 1] = (safetensors_tensor){"guard", SAFETENSORS_F32, 2, {opt->num_tensors, GUARD_STATE}};
     *out = f;
     return LOPT_OK;
 }
 
 /* Elements [first, first + count) of tensor `index` of the file. */
 static state_piece piece_of(const file_shape *f, size_t index, size_t first, size_t count) {
-    if (index + 1 == f->num_tensors) return (state_piece){PART_GLOBAL, 0, first, count};
+    if (index >= f->global) return (state_piece){index == f->global ? PART_GLOBAL : PART_GUARD, 0, first, count};
     return (state_piece){(state_part)(index % (size_t)f->parts), index / (size_t)f->parts, first, count};
 }
 
@@ -105,7 +109,7 @@ lopt_status lopt_optimizer_save(lopt_optimizer *opt, const char *path) {
              o->init_lr_max, o->lr_scale, o->weight_decay, numbers[opt->param_type], numbers[opt->grad_type],
              opt->zero_nonfinite ? "zero" : "skip");
     LOPT_TRY_CLEANUP(resting_text(opt, p.started, &resting));
-    LOPT_TRY_CLEANUP(shape_make(opt, opt->swapped ? PARTS : PARTS - 1, &shape));
+    LOPT_TRY_CLEANUP(shape_make(opt, opt->swapped ? PARTS : PARTS - 1, opt->guarded, &shape));
     const safetensors_pair metadata[METADATA] = {{"format", FORMAT},  {"step", step},       {"skipped", skipped},
                                                  {"seed", seed},      {"options", options}, {"weights_checksum", weights},
                                                  {"resting", resting}};
@@ -167,14 +171,26 @@ static lopt_status find_tensors(lopt_optimizer *opt, const safetensors_file *f, 
     void *memory = NULL;
     l->swapped = has_tensor(f, "attended.0");
     const int theta = opt->layout.dims.attention || l->swapped || has_tensor(f, "theta.0");
-    LOPT_TRY(shape_make(opt, PARTS - 2 + theta + l->swapped, &l->shape));
+    const int guard = has_tensor(f, "guard");
+    LOPT_TRY(shape_make(opt, PARTS - 2 + theta + l->swapped, guard && opt->guarded, &l->shape));
     LOPT_TRY(memory_alloc(l->shape.num_tensors, sizeof *l->data, "a state", &memory));
     l->data = memory;
     for (size_t k = 0; k < l->shape.num_tensors; k++) LOPT_TRY(safetensors_data(f, &l->shape.tensors[k], &l->data[k]));
-    LOPT_CHECK(safetensors_num_tensors(f) == l->shape.num_tensors, LOPT_ERR_FORMAT,
+    const size_t ignored = guard && !opt->guarded;
+    LOPT_CHECK(safetensors_num_tensors(f) == l->shape.num_tensors + ignored, LOPT_ERR_FORMAT,
                "it has %zu tensors where this optimizer (%zu parameter tensors) has %zu", safetensors_num_tensors(f),
-               opt->num_tensors, l->shape.num_tensors);
+               opt->num_tensors, l->shape.num_tensors + ignored);
     return memory_floats(PIECE, "a state", &l->buffer);
+}
+
+/* A state from before the guard, or with it off: it begins anew. */
+static lopt_status reset_guard(lopt_optimizer *opt) {
+    const float zero[GUARD_STATE] = {0};
+    for (size_t i = 0; i < opt->num_tensors; i++) {
+        const state_piece piece = {PART_GUARD, 0, GUARD_STATE * i, GUARD_STATE};
+        LOPT_TRY(opt->backend->write_piece(opt, &piece, zero));
+    }
+    return LOPT_OK;
 }
 
 /* From here on only the device itself can fail, whose state is lost then anyway. */
@@ -187,6 +203,7 @@ static lopt_status take(lopt_optimizer *opt, loaded *l) {
             memcpy(l->buffer, (const char *)l->data[k] + at * sizeof(float), piece.count * sizeof(float)); /* it may be unaligned */
             LOPT_TRY(opt->backend->write_piece(opt, &piece, l->buffer));
         }
+    if (opt->guarded && l->shape.num_tensors == l->shape.global + 1) LOPT_TRY(reset_guard(opt));
     if (!l->swapped) LOPT_TRY(opt->backend->hold_attended(opt, 0));
     opt->swapped = l->swapped;
     return opt->backend->loaded(opt);

@@ -25,6 +25,7 @@ typedef struct train_config {
     char *weights_options, *weights_from;
     double weights_update_scale;
     config_list weights_trained;
+    int weights_guard;
     int estimator, second_derivatives;
     double es_sigma;
     int64_t es_pairs;

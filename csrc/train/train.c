@@ -44,6 +44,7 @@ static lopt_status save_weights(const session *s) {
     char *path = NULL, *text = NULL;
     LOPT_TRY(weights_create(s->trainer->layout.dims, &w));
     memcpy(w->data, s->trainer->meta.average, w->layout.count * sizeof(float));
+    w->guarded = s->config.weights_guard;
     LOPT_TRY_CLEANUP(provenance(s, &text));
     LOPT_TRY_CLEANUP(weights_set_provenance(w, text));
     LOPT_TRY_CLEANUP(run_directory_file(&s->directory, "weights.safetensors", &path));

@@ -29,6 +29,7 @@ lopt_status weights_copy(const lopt_weights *w, lopt_weights **out) {
     lopt_weights *copy = NULL;
     LOPT_TRY(weights_create(w->layout.dims, &copy));
     memcpy(copy->data, w->data, w->layout.count * sizeof(float));
+    copy->guarded = w->guarded;
     lopt_status status = memory_text(w->provenance, &copy->provenance);
     if (status != LOPT_OK) {
         lopt_weights_free(copy);
@@ -88,6 +89,7 @@ float *lopt_weights_data(lopt_weights *w) { return w ? w->data : NULL; }
 const char *lopt_weights_provenance(const lopt_weights *w) { return w ? w->provenance : NULL; }
 
 int lopt_weights_option(const lopt_weights *w, const char *name) {
+    if (w && name && strcmp(name, "guard") == 0) return w->guarded;
     const weights_option *o = w && name ? weights_option_find(name) : NULL;
     lopt_dims d = o ? w->layout.dims : (lopt_dims){0};
     return o ? *weights_option_at(&d, o) : -1;

@@ -7,6 +7,7 @@
 struct lopt_weights {
     weight_layout layout;
     float *data;      /* [layout.count] */
+    int guarded;      /* 1: optimizers made from it have the guard on unless the user says otherwise (kernels/cell/guard.h) */
     char *provenance; /* JSON object of further metadata strings, or NULL; written to the file and kept on load */
 };
 

@@ -37,6 +37,15 @@ static lopt_status read_dims(const safetensors_file *f, lopt_dims *out) {
     return LOPT_OK;
 }
 
+/* Files without the word have no guard. */
+static lopt_status read_guard(const safetensors_file *f, lopt_weights *w) {
+    const char *text = safetensors_metadata(f, "guard");
+    LOPT_CHECK(text == NULL || strcmp(text, "on") == 0 || strcmp(text, "off") == 0, LOPT_ERR_FORMAT,
+               "metadata guard = %.32s: neither on nor off", text);
+    w->guarded = text && strcmp(text, "on") == 0;
+    return LOPT_OK;
+}
+
 static lopt_status read_tensors(const safetensors_file *f, lopt_weights *w) {
     size_t present = 0;
     for (int id = 0; id < WEIGHT_TENSORS; id++) {
@@ -63,7 +72,7 @@ static lopt_status read_tensors(const safetensors_file *f, lopt_weights *w) {
 static int is_own_key(const char *key) {
     for (size_t i = 0; i < WEIGHTS_OPTIONS; i++)
         if (strcmp(weights_options[i].metadata, key) == 0) return 1;
-    return strcmp(key, "format") == 0 || strcmp(key, "checksum") == 0 || strcmp(key, "lopt_version") == 0;
+    return strcmp(key, "format") == 0 || strcmp(key, "checksum") == 0 || strcmp(key, "guard") == 0 || strcmp(key, "lopt_version") == 0;
 }
 
 static lopt_status read_provenance(const safetensors_file *f, lopt_weights *w) {
@@ -90,6 +99,7 @@ lopt_status lopt_weights_load(const char *path, lopt_weights **out) {
     LOPT_TRY_CLEANUP(read_dims(f, &dims));
     LOPT_TRY_CLEANUP(weights_create(dims, &w));
     LOPT_TRY_CLEANUP(read_tensors(f, w));
+    LOPT_TRY_CLEANUP(read_guard(f, w));
     LOPT_TRY_CLEANUP(read_provenance(f, w));
     *out = w;
     w = NULL;
@@ -125,6 +135,7 @@ static lopt_status write_file(const lopt_weights *w, const json_t *provenance, c
         pairs[n++] = (safetensors_pair){weights_options[i].metadata,
                                         !weights_options[i].is_flag ? numbers[i] : (number ? "true" : "false")};
     }
+    if (w->guarded) pairs[n++] = (safetensors_pair){"guard", "on"};
     json_object_foreach((json_t *)provenance, key, value) pairs[n++] = (safetensors_pair){key, json_string_value(value)};
     for (int id = 0; id < WEIGHT_TENSORS; id++)
         if (w->layout.tensor[id].present) {
@@ -143,7 +154,7 @@ lopt_status lopt_weights_save(const lopt_weights *w, const char *path) {
         provenance = json_loads(w->provenance, 0, NULL);
         LOPT_CHECK_CLEANUP(provenance != NULL, LOPT_ERR_MEMORY, "no memory for the metadata");
     }
-    LOPT_TRY_CLEANUP(memory_alloc(1 + WEIGHTS_OPTIONS + json_object_size(provenance), sizeof(safetensors_pair), "metadata", &pairs));
+    LOPT_TRY_CLEANUP(memory_alloc(2 + WEIGHTS_OPTIONS + json_object_size(provenance), sizeof(safetensors_pair), "metadata", &pairs));
     LOPT_TRY_CLEANUP(write_file(w, provenance, path, pairs));
 cleanup:
     free(pairs);

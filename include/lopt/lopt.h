@@ -78,10 +78,11 @@ typedef struct lopt_optimizer_options {
     const char *param_dtype;         /* "fp32" (NULL too), "bf16", "fp16": what params point to; true parameters stay fp32 */
     const char *grad_dtype;          /* likewise for grads */
     const char *nonfinite;           /* "skip" (NULL too): the step is skipped and counted; "zero": such entries read as 0 */
+    const char *guard;               /* "on": a tensor's mean rate stays within 1.5 times its average so far; "off"; NULL: as the weights say */
 } lopt_optimizer_options;
 
 #define LOPT_OPTIMIZER_OPTIONS_INIT \
-    { sizeof(lopt_optimizer_options), NULL, 0, 1e-6, 1e-2, 1.0, 0.0, NULL, NULL, NULL, NULL }
+    { sizeof(lopt_optimizer_options), NULL, 0, 1e-6, 1e-2, 1.0, 0.0, NULL, NULL, NULL, NULL, NULL }
 
 /* Makes an optimizer for `num_tensors` > 0 tensors of counts[i] > 0 elements.
  * w        copied

@@ -44,7 +44,7 @@ LOPT_API const size_t *lopt_task_counts(const lopt_task *t);
 
 /* One weight tensor of the flat vector. shape [2], the second 1 for vectors. Returns 0 beyond the last. */
 LOPT_API int lopt_weights_tensor(const lopt_weights *w, size_t index, const char **name, size_t *offset, size_t shape[2]);
-/* Size or flag by its option name ("param", "attention", ...); -1 for an unknown one. */
+/* Size or flag by its option name ("param", "attention", ..., and "guard"); -1 for an unknown one. */
 LOPT_API int lopt_weights_option(const lopt_weights *w, const char *name);
 /* JSON object of the file's provenance; NULL if it has none. Owned by w. */
 LOPT_API const char *lopt_weights_provenance(const lopt_weights *w);

@@ -97,6 +97,7 @@ typedef struct gpu_model {
     float *bias_param;  /* [num_tensors][padded 3P] */
     float *bias_tensor; /* [padded 3T]; v alone makes it, so it is the same for all tensors */
     float *inverse_rms; /* [num_tensors][2] of move, of attend */
+    float *guard;       /* [num_tensors][GUARD_STATE]; NULL: it is off */
     const float *grad_scale, *found_inf; /* the caller's, or NULL */
     int zero_nonfinite;
 } gpu_model;

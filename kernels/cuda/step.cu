@@ -3,6 +3,7 @@
  *
  * Bytes per parameter: look 4 (only without the caller's found_inf); phase 2 reads 8 (with attention 12) and writes 8. */
 #include "kernels/cell/dense_gru.h"
+#include "kernels/cell/guard.h"
 #include "kernels/cell/readout.h"
 #include "kernels/cuda/block.cuh"
 #include "kernels/cuda/kernels.h"
@@ -90,6 +91,15 @@ __global__ __launch_bounds__(GPU_BLOCK) void lopt_gather(const __grid_constant__
     }
 }
 
+/* By one thread: rule 10's roots and the guard, from the tensor's sums of d^2, e^2 and alpha'. */
+__device__ static inline void tensor_scales(const gpu_model &m, uint64_t i, uint64_t count, const double *sums) {
+    const float scale = m.guard ? guard_scale((float)(sums[2] / (double)count), m.guard + GUARD_STATE * i) : 1.0f;
+    m.inverse_rms[2 * i] = scale * readout_inverse_rms(sums[0], (double)count);
+    m.inverse_rms[2 * i + 1] = scale * readout_inverse_rms(sums[1], (double)count);
+    m.log_lr[i] = sums[2];
+    m.started[i] = 1;
+}
+
 /* Rules 10 and 13 for each tensor that takes part. */
 __global__ __launch_bounds__(GPU_BLOCK) void lopt_finish(const __grid_constant__ gpu_model m) {
     __shared__ double rows[GPU_ROWS][GPU_COLUMNS_MAX], total[GPU_COLUMNS_MAX];
@@ -103,9 +113,7 @@ __global__ __launch_bounds__(GPU_BLOCK) void lopt_finish(const __grid_constant__
         if (m.buffers[i].grads == NULL) continue;
         tensor_sums(m, t, 0, F + 3, rows, total);
         for (int j = (int)threadIdx.x; j < F; j += GPU_BLOCK) mean[j] = (float)(total[j] / (double)t.count);
-        if (threadIdx.x < 2) m.inverse_rms[2 * i + threadIdx.x] = readout_inverse_rms(total[F + (int)threadIdx.x], (double)t.count);
-        if (threadIdx.x == 2) m.log_lr[i] = total[F + 2];
-        if (threadIdx.x == 3) m.started[i] = 1;
+        if (threadIdx.x == 0) tensor_scales(m, i, t.count, total + F);
         __syncthreads();
         const dense_gru level = {&m.weights->dense[DENSE_TENSOR_GATE], &m.weights->dense[DENSE_TENSOR_CANDIDATE], F, d.tensor};
         float *u = m.u + i * padded(d.tensor);

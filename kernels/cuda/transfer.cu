@@ -89,6 +89,7 @@ __global__ void lopt_exchange(const __grid_constant__ gpu_model m, gpu_exchange 
 __device__ static inline float *part_element(const gpu_model &m, const state_piece &p, uint64_t at) {
     switch (p.part) {
     case PART_GLOBAL: return m.v + at;
+    case PART_GUARD: return m.guard + at;
     case PART_TENSOR: return m.u + p.tensor * padded(m.dims.tensor) + at;
     case PART_THETA: return m.theta + m.tensors[p.tensor].tile_at * GPU_TILE + at;
     case PART_ATTENDED: return m.move + m.tensors[p.tensor].tile_at * GPU_TILE + at;

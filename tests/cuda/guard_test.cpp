@@ -1,0 +1,76 @@
+// The guard on a GPU: what it does on the CPU, in steps and in state files.
+#include "tests/cuda/support.h"
+#include "tests/support/rising_rates.h"
+
+namespace {
+
+lopt_optimizer_options with_guard(const char *device, const char *state) {
+    lopt_optimizer_options o = LOPT_OPTIMIZER_OPTIONS_INIT;
+    o.init_lr_min = o.init_lr_max = 1e-3;
+    o.device = device;
+    o.state_dtype = state;
+    o.guard = "on";
+    return o;
+}
+
+struct CudaGuard : OnEmulatedGpu {
+    ScratchDir dir;
+    const std::string path = dir / "s";
+    const std::vector<size_t> sizes = {1, 40, 4100};
+};
+
+TEST_F(CudaGuard, HoldsAsOnTheCpu) {
+    Model cpu(sizes, "attention=1"), source(sizes, "attention=1"), free(sizes, "attention=1");
+    for (Model *m : {&cpu, &source, &free}) raise_rates(m->weights.p, 0.1f);
+    DeviceModel<> gpu(source);
+    const lopt_optimizer_options o = with_guard("cpu", nullptr);
+    lopt_optimizer_options off = o;
+    off.guard = "off";
+    ASSERT_EQ(cpu.create(&o), LOPT_OK);
+    ASSERT_EQ(free.create(&off), LOPT_OK);
+    ASSERT_EQ(gpu.create(with_guard("cuda", nullptr)), LOPT_OK) << lopt_last_error();
+    cpu.run(0, 75);
+    free.run(0, 75);
+    gpu.run(0, 75);
+    EXPECT_LT(distance(gpu.true_params(), cpu.true_params()), 1.0);
+    EXPECT_LT(distance(gpu.read(), cpu.params), 1.0) << "attended";
+    EXPECT_GT(distance(free.true_params(), cpu.true_params()), 100.0) << "it has not held anything";
+    expect_close_states(gpu.opt.p, cpu.opt.p);
+    EXPECT_EQ(state_of(gpu.opt.p)["guard"].size(), 2 * sizes.size());
+    EXPECT_EQ(state_of(gpu.opt.p)["guard"][1], 75.0f) << "steps that the first tensor took";
+}
+
+TEST_F(CudaGuard, GoesOnWithTheSameBits) {
+    Model a(sizes, "attention=0"), b(sizes, "attention=0"), c(sizes, "attention=0");
+    for (Model *m : {&a, &b, &c}) raise_rates(m->weights.p, 0.1f);
+    DeviceModel<> whole(a), first(b), second(c);
+    ASSERT_EQ(whole.create(with_guard("cuda", "mixed")), LOPT_OK);
+    ASSERT_EQ(first.create(with_guard("cuda", "mixed")), LOPT_OK);
+    whole.run(0, 70);
+    first.run(0, 55);
+    ASSERT_EQ(lopt_optimizer_save(first.opt.p, path.c_str()), LOPT_OK) << lopt_last_error();
+    c.params = first.read();
+    ASSERT_EQ(second.create(with_guard("cuda", "mixed")), LOPT_OK);
+    ASSERT_EQ(lopt_optimizer_load(second.opt.p, path.c_str()), LOPT_OK) << lopt_last_error();
+    second.run(55, 70);
+    EXPECT_EQ(second.read(), whole.read());
+}
+
+TEST_F(CudaGuard, DoesNotCountStepsThatAreSkippedOrRested) {
+    Model m(sizes, "attention=0");
+    DeviceModel<> gpu(m);
+    ASSERT_EQ(gpu.create(with_guard("cuda", nullptr)), LOPT_OK);
+    gpu.run(0, 2);
+    m.gradients(2);
+    m.grads[1][0] = INFINITY;
+    gpu.write_grads();
+    ASSERT_EQ(gpu.step(), LOPT_OK);
+    m.gradients(3);
+    gpu.write_grads();
+    ASSERT_EQ(gpu.step({true, false, false}), LOPT_OK);
+    const std::vector<float> guard = state_of(gpu.opt.p)["guard"];
+    EXPECT_EQ(guard[1], 2.0f);
+    EXPECT_EQ(guard[3], 3.0f);
+}
+
+} // namespace

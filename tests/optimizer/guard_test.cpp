@@ -1,0 +1,158 @@
+// The guard: rates below the ceiling pass to the bit, rising ones are held at 1.5 times the average of those used; who turns it on; its state.
+#include "tests/optimizer/support.h"
+#include "tests/support/rising_rates.h"
+
+extern "C" {
+#include "csrc/weights/weights.h"
+#include "kernels/cell/guard.h"
+}
+
+namespace {
+
+lopt_optimizer_options guarded(const char *guard) {
+    lopt_optimizer_options o = LOPT_OPTIMIZER_OPTIONS_INIT;
+    o.init_lr_min = o.init_lr_max = 1e-2;
+    o.guard = guard;
+    return o;
+}
+
+// Its definition in double.
+struct Reference {
+    double sum = 0;
+    size_t steps = 0;
+    double used(double rate) {
+        const double out = steps >= 50 ? std::fmin(rate, 1.5 * sum / double(steps)) : rate;
+        sum += out;
+        steps++;
+        return out;
+    }
+};
+
+TEST(Guard, HoldsWhatRisesAndNothingElse) {
+    float rising[GUARD_STATE] = {0}, falling[GUARD_STATE] = {0}, steady[GUARD_STATE] = {0};
+    Reference r;
+    for (int t = 0; t < 400; t++) {
+        const float log_rate = -7.0f + 0.05f * float(t);
+        const double used = r.used(std::exp(double(log_rate)));
+        EXPECT_NEAR(guard_scale(log_rate, rising), used / std::exp(double(log_rate)), 1e-4 * used / std::exp(double(log_rate))) << t;
+        EXPECT_EQ(guard_scale(-7.0f - 0.05f * float(t), falling), 1.0f);
+        EXPECT_EQ(guard_scale(-7.0f, steady), 1.0f);
+    }
+    EXPECT_LT(r.used(1e9), 1.0) << "without end, this rate would be e^13";
+    EXPECT_EQ(rising[GUARD_STEPS], 400.0f);
+}
+
+// One parameter: its move is the rate, up to a constant.
+std::vector<double> moves(const char *guard, uint64_t steps) {
+    Model m({1}, "attention=0");
+    raise_rates(m.weights.p, 0.1f);
+    const lopt_optimizer_options o = guarded(guard);
+    std::vector<double> out;
+    EXPECT_EQ(m.create(&o), LOPT_OK) << lopt_last_error();
+    for (uint64_t t = 0; t < steps; t++) {
+        m.params[0][0] = 0.0f; // so that moves are seen to their last digit
+        EXPECT_EQ(lopt_optimizer_set_params(m.opt.p, Model::pointers(m.params).data(), nullptr), LOPT_OK);
+        m.grads[0][0] = 1.0f;
+        EXPECT_EQ(m.step(), LOPT_OK) << lopt_last_error();
+        out.push_back(std::fabs(m.params[0][0]));
+    }
+    return out;
+}
+
+TEST(Guard, ScalesTheUpdate) {
+    const std::vector<double> off = moves("off", 120), on = moves("on", 120);
+    Reference r;
+    for (size_t t = 0; t < off.size(); t++) {
+        const double used = r.used(off[t]);
+        EXPECT_NEAR(on[t], used, 1e-4 * used) << t;
+        if (t < 50) {
+            EXPECT_EQ(on[t], off[t]);
+        }
+    }
+    EXPECT_LT(on.back(), 0.1 * off.back());
+    EXPECT_EQ(moves(nullptr, 120), off) << "weights that do not say so have none";
+}
+
+TEST(Guard, IsWhatTheWeightsSayUnlessTheUserDoes) {
+    ScratchDir dir;
+    Model m({3, 70}, "attention=0");
+    Weights back;
+    m.weights.p->guarded = 1;
+    ASSERT_EQ(lopt_weights_save(m.weights.p, (dir / "w").c_str()), LOPT_OK);
+    ASSERT_EQ(lopt_weights_load((dir / "w").c_str(), &back.p), LOPT_OK) << lopt_last_error();
+    EXPECT_EQ(back.p->guarded, 1);
+    EXPECT_EQ(lopt_weights_option(back.p, "guard"), 1);
+    const auto run = [&](int of_weights, const char *of_user) {
+        Model n({3, 70}, "attention=0");
+        raise_rates(n.weights.p, 0.1f);
+        n.weights.p->guarded = of_weights;
+        const lopt_optimizer_options o = guarded(of_user);
+        EXPECT_EQ(n.create(&o), LOPT_OK) << lopt_last_error();
+        n.run(0, 80);
+        return n.params;
+    };
+    const auto on = run(1, nullptr), off = run(0, nullptr);
+    EXPECT_NE(on, off);
+    EXPECT_EQ(run(0, "on"), on);
+    EXPECT_EQ(run(1, "off"), off);
+    const lopt_optimizer_options wrong = guarded("onn");
+    EXPECT_EQ(m.create(&wrong), LOPT_ERR_ARGUMENT);
+    EXPECT_NE(std::string(lopt_last_error()).find("guard"), std::string::npos) << lopt_last_error();
+}
+
+TEST(Guard, WordInAFileIsChecked) {
+    ScratchDir dir;
+    Weights w, back;
+    ASSERT_EQ(lopt_weights_init("param=2,tensor=2,global=2", 3, &w.p), LOPT_OK);
+    ASSERT_EQ(weights_set_provenance(w.p, "{\"guard\":\"perhaps\"}"), LOPT_OK);
+    ASSERT_EQ(lopt_weights_save(w.p, (dir / "w").c_str()), LOPT_OK);
+    EXPECT_EQ(lopt_weights_load((dir / "w").c_str(), &back.p), LOPT_ERR_FORMAT);
+    EXPECT_NE(std::string(lopt_last_error()).find("neither on nor off"), std::string::npos) << lopt_last_error();
+}
+
+struct GuardState : ::testing::Test {
+    ScratchDir dir;
+    const std::string path = dir / "s";
+    const std::vector<size_t> sizes = {3, 4100, 40};
+    // to step 60 with the guard as `saved`, then to 120 in an optimizer with it as `loaded`
+    std::vector<std::vector<float>> stopped(const char *saved, const char *loaded) {
+        Model a(sizes, "attention=0"), b(sizes, "attention=0");
+        const lopt_optimizer_options first = guarded(saved), second = guarded(loaded);
+        raise_rates(a.weights.p, 0.05f);
+        raise_rates(b.weights.p, 0.05f);
+        EXPECT_EQ(a.create(&first), LOPT_OK);
+        a.run(0, 60);
+        EXPECT_EQ(lopt_optimizer_save(a.opt.p, path.c_str()), LOPT_OK) << lopt_last_error();
+        b.params = a.params;
+        EXPECT_EQ(b.create(&second), LOPT_OK);
+        b.run(60, 61); // something for the load to replace
+        b.params = a.params;
+        EXPECT_EQ(lopt_optimizer_load(b.opt.p, path.c_str()), LOPT_OK) << lopt_last_error();
+        b.run(60, 120);
+        return b.params;
+    }
+    std::vector<std::vector<float>> unbroken(const char *guard) {
+        Model m(sizes, "attention=0");
+        const lopt_optimizer_options o = guarded(guard);
+        raise_rates(m.weights.p, 0.05f);
+        EXPECT_EQ(m.create(&o), LOPT_OK);
+        m.run(0, 120);
+        return m.params;
+    }
+};
+
+TEST_F(GuardState, GoesOnWithTheSameBits) {
+    EXPECT_EQ(stopped("on", "on"), unbroken("on"));
+    EXPECT_EQ(stopped("off", "off"), unbroken("off"));
+    EXPECT_NE(unbroken("on"), unbroken("off"));
+}
+
+TEST_F(GuardState, BeginsAnewOrIsLeftAsideWhereOnlyOneSideHasIt) {
+    const auto begun = stopped("off", "on");
+    EXPECT_NE(begun, unbroken("on"));
+    EXPECT_NE(begun, unbroken("off"));
+    const auto left = stopped("on", "off");
+    EXPECT_NE(left, unbroken("on"));
+}
+
+} // namespace
