@@ -84,7 +84,8 @@ static int show_build(void) {
     printf("lopt %s\n", lopt_version());
     printf("  instruction set    %s (of avx512, avx2, baseline; LOPT_ISA lowers it)\n", lopt_isa());
     printf("  threads            %d (OMP_NUM_THREADS)\n", cli_threads());
-    printf("  devices            cpu; cuda: not in this build\n");
+    const int gpu = lopt_device_available("cuda") == LOPT_OK;
+    printf("  devices            cpu; cuda: %s\n", gpu ? "yes" : lopt_last_error());
     printf("  communicators      %s\n", lopt_comm_kinds());
     printf("  task families      %zu\n", lopt_family_count());
     printf("  memory of an optimizer, bytes per parameter, measured for 4 M parameters with fp32 state:\n");

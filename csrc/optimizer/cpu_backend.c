@@ -167,7 +167,13 @@ static lopt_status loaded(lopt_optimizer *o) {
     return LOPT_OK;
 }
 
+static lopt_status available(int device) {
+    (void)device;
+    return LOPT_OK;
+}
+
 const optimizer_backend cpu_backend = {
+    .available = available,
     .create = create,
     .destroy = destroy,
     .step = cpu_step,

@@ -78,14 +78,24 @@ static lopt_status seen_alloc(cuda_optimizer *opt, const void ***out) {
     return LOPT_OK;
 }
 
+static lopt_status reach(int device, const gpu_runtime **out) {
+    unsigned multiprocessors = 0;
+    *out = gpu_runtime_current();
+    LOPT_CHECK(*out != NULL, LOPT_ERR_UNSUPPORTED, "device \"cuda\": not in this build, which has the CPU alone");
+    return (*out)->open(device, &multiprocessors);
+}
+
+static lopt_status available(int device) {
+    const gpu_runtime *gpu = NULL;
+    return reach(device, &gpu);
+}
+
 static lopt_status create(const lopt_optimizer *common, const lopt_weights *w, float *const *params, void *stream,
                           lopt_optimizer **out) {
-    const gpu_runtime *gpu = gpu_runtime_current();
+    const gpu_runtime *gpu = NULL;
     lopt_status status = LOPT_OK;
-    unsigned multiprocessors = 0;
     void *memory = NULL;
-    LOPT_CHECK(gpu != NULL, LOPT_ERR_UNSUPPORTED, "device \"cuda\": not in this build, which has the CPU alone");
-    LOPT_TRY(gpu->open(common->device, &multiprocessors));
+    LOPT_TRY(reach(common->device, &gpu));
     LOPT_TRY(memory_alloc(1, sizeof(cuda_optimizer), "an optimizer", &memory));
     cuda_optimizer *opt = memory;
     opt->common = *common;
@@ -258,6 +268,7 @@ static lopt_status loaded(lopt_optimizer *o) {
 }
 
 const optimizer_backend cuda_backend = {
+    .available = available,
     .create = create,
     .destroy = destroy,
     .step = step,

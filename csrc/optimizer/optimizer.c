@@ -130,6 +130,12 @@ cleanup:
     return status;
 }
 
+lopt_status lopt_device_available(const char *device) {
+    lopt_optimizer named = {0};
+    LOPT_TRY(take_device(device, &named));
+    return named.backend->available(named.device);
+}
+
 void lopt_optimizer_free(lopt_optimizer *opt) {
     if (opt == NULL) return;
     free(opt->counts);

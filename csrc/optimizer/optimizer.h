@@ -32,6 +32,7 @@ typedef struct optimizer_progress {
 /* Arguments have been checked as far as that is the same on every device; streams and what pointers point to have not. Calls with a stream
  * may only enqueue there, all others return when the work is done. */
 typedef struct optimizer_backend {
+    lopt_status (*available)(int device);
     /* Makes the device's object, whose beginning is a copy of `common`; on success it owns common->counts. */
     lopt_status (*create)(const lopt_optimizer *common, const lopt_weights *w, float *const *params, void *stream,
                           lopt_optimizer **out);

@@ -84,6 +84,8 @@ typedef struct lopt_optimizer_options {
 #define LOPT_OPTIMIZER_OPTIONS_INIT \
     { sizeof(lopt_optimizer_options), NULL, 0, 1e-6, 1e-2, 1.0, 0.0, NULL, NULL, NULL, NULL, NULL }
 
+/* LOPT_OK if optimizers can be made on the device, as options name it; else lopt_last_error says why not. */
+LOPT_API lopt_status lopt_device_available(const char *device);
 /* Makes an optimizer for `num_tensors` > 0 tensors of counts[i] > 0 elements.
  * w        copied
  * o        NULL: all defaults

@@ -216,4 +216,10 @@ TEST_P(OnDevice, StepsCanBeTimed) {
 
 INSTANTIATE_TEST_SUITE_P(Devices, OnDevice, ::testing::Values("Emulated", "Gpu"), device_name);
 
+TEST_F(OnEmulatedGpu, IsAvailableWhereThereIsADriver) {
+    EXPECT_EQ(lopt_device_available("cuda"), LOPT_OK) << lopt_last_error();
+    emulation::machine.has_driver = false;
+    EXPECT_EQ(lopt_device_available("cuda"), LOPT_ERR_DEVICE);
+}
+
 } // namespace

@@ -27,6 +27,17 @@ struct Api : ::testing::Test {
     }
 };
 
+TEST(DeviceAvailable, TellsWhyNot) {
+    EXPECT_EQ(lopt_device_available(nullptr), LOPT_OK);
+    EXPECT_EQ(lopt_device_available("cpu"), LOPT_OK);
+    EXPECT_EQ(lopt_device_available("tpu"), LOPT_ERR_ARGUMENT);
+    const lopt_status cuda = lopt_device_available("cuda");
+    EXPECT_EQ(cuda, cuda_refusal() == LOPT_ERR_ARGUMENT ? LOPT_OK : cuda_refusal());
+    if (cuda != LOPT_OK) {
+        EXPECT_STRNE(lopt_last_error(), "");
+    }
+}
+
 TEST_F(Api, CreateRefusesBadArguments) {
     const size_t zero[2] = {4, 0}, huge[2] = {SIZE_MAX / 2, SIZE_MAX / 2};
     float *with_null[2] = {p[0], nullptr};
