@@ -247,7 +247,7 @@ def mount(path):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=200, help="at least so many processes killed by SIGKILL (default 200)")
-    parser.add_argument("--iterations", type=int, default=0, help="meta-iterations of the run (default 45 a kill)")
+    parser.add_argument("--iterations", type=int, default=0, help="meta-iterations of the run (default 110 a kill)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build")
     parser.add_argument("--keep", action="store_true", help="leave the files there")
@@ -255,7 +255,7 @@ def main():
     random.seed(o.seed)
     scratch = pathlib.Path(tempfile.mkdtemp(prefix="lopt-chaos-"))
     mounted = mount(scratch / "disk")
-    c = Chaos(o.build.resolve(), scratch, o.iterations or 45 * o.kills, mounted)
+    c = Chaos(o.build.resolve(), scratch, o.iterations or 110 * o.kills, mounted)
     began = time.time()
     try:
         whole = scratch / "whole"
@@ -282,7 +282,8 @@ def main():
         if c.ends:
             print(f"from harm to the end of the job: median {statistics.median(c.ends):.2f} s, most {max(c.ends):.2f} s")
         print(f"final files {'identical to' if same else 'DIFFER from'} the unbroken run's: {c.digest(c.run)}")
-        print("passed" if same and not c.faults else f"FAILED, {len(c.faults)} faults")
+        few = f"done after {kills} of {o.kills} kills: more --iterations are needed" if kills < o.kills else "passed"
+        print(few if same and not c.faults else f"FAILED, {len(c.faults)} faults")
         return 0 if same and not c.faults and kills >= o.kills else 1
     finally:
         if not o.keep:
