@@ -12,8 +12,8 @@
 
 #define FORMAT "lopt.state.v1"
 
-/* Tensors of the file: those of each parameter tensor, in the order of state_part, then global_state, then guard where it is on. theta.i is the user's own buffer in
- * files of other writers where there is no attention; attended.i is there only while swapped. */
+/* Tensors of the file: those of each parameter tensor, in the order of state_part, then global_state, then guard where it is on. theta.i
+ * is the user's own buffer in files of other writers where there is no attention; attended.i is there only while swapped. */
 enum { NAME_MAX_LENGTH = 48, TEXT_MAX = 160, METADATA = 7, PIECE = 1 << 16 };
 
 typedef struct file_shape {
