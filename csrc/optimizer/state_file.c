@@ -1,5 +1,6 @@
 /* State files (format lopt.state.v1): what an optimizer needs to go on with the same bits. */
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -166,6 +167,17 @@ static int has_tensor(const safetensors_file *f, const char *name) {
     return 0;
 }
 
+/* Averages of rates and counts of steps: a negative one would turn updates round. */
+static lopt_status check_guard(const lopt_optimizer *opt, const char *values) {
+    for (size_t i = 0; i < GUARD_STATE * opt->num_tensors; i++) {
+        float value;
+        memcpy(&value, values + i * sizeof value, sizeof value); /* it may be unaligned */
+        LOPT_CHECK(isfinite(value) && value >= 0.0f, LOPT_ERR_FORMAT, "tensor guard holds %g, which is neither a rate nor a number of steps",
+                   (double)value);
+    }
+    return LOPT_OK;
+}
+
 /* Finds every tensor; the number of them in the file says that there are no others. */
 static lopt_status find_tensors(lopt_optimizer *opt, const safetensors_file *f, loaded *l) {
     void *memory = NULL;
@@ -180,6 +192,7 @@ static lopt_status find_tensors(lopt_optimizer *opt, const safetensors_file *f, 
     LOPT_CHECK(safetensors_num_tensors(f) == l->shape.num_tensors + ignored, LOPT_ERR_FORMAT,
                "it has %zu tensors where this optimizer (%zu parameter tensors) has %zu", safetensors_num_tensors(f),
                opt->num_tensors, l->shape.num_tensors + ignored);
+    if (guard && opt->guarded) LOPT_TRY(check_guard(opt, l->data[l->shape.global + 1]));
     return memory_floats(PIECE, "a state", &l->buffer);
 }
 

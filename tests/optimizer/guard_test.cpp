@@ -155,4 +155,26 @@ TEST_F(GuardState, BeginsAnewOrIsLeftAsideWhereOnlyOneSideHasIt) {
     EXPECT_NE(left, unbroken("on"));
 }
 
+TEST_F(GuardState, RefusesWhatIsNoRate) {
+    Model m(sizes, "attention=0"), n(sizes, "attention=0");
+    const lopt_optimizer_options on = guarded("on");
+    ASSERT_EQ(m.create(&on), LOPT_OK);
+    ASSERT_EQ(n.create(&on), LOPT_OK);
+    m.run(0, 3);
+    ASSERT_EQ(lopt_optimizer_save(m.opt.p, path.c_str()), LOPT_OK) << lopt_last_error();
+    std::string bytes = read_file(path);
+    for (const std::string key : {"\"checksum\"", "\"lopt_version\""}) bytes[bytes.find(key) + 1] = 'x'; // as other tools write files: without
+    for (const float wrong : {-1e-3f, NAN, INFINITY}) {
+        std::string damaged = bytes;
+        std::memcpy(&damaged[damaged.size() - sizeof wrong], &wrong, sizeof wrong); // the guard is the file's last tensor
+        write_file(path, damaged);
+        EXPECT_EQ(lopt_optimizer_load(n.opt.p, path.c_str()), LOPT_ERR_FORMAT) << wrong;
+        EXPECT_NE(std::string(lopt_last_error()).find("guard"), std::string::npos) << lopt_last_error();
+    }
+    n.run(0, 3);
+    EXPECT_EQ(n.params, m.params) << "a refused file leaves the optimizer as it was";
+    write_file(path, bytes);
+    EXPECT_EQ(lopt_optimizer_load(n.opt.p, path.c_str()), LOPT_OK) << lopt_last_error();
+}
+
 } // namespace
