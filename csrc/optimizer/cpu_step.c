@@ -78,6 +78,7 @@ static void chunk_forward(const step_call *s, const group *g, size_t k) {
                                  chunk_gradients(s, c, buffer),
                                  opt->bias_param + c->tensor * padded(3 * d.param),
                                  s->mean_log_lr,
+                                 guard_log_lr_max(opt->guard ? opt->guard + GUARD_STATE * c->tensor : NULL),
                                  !opt->started[c->tensor],
                                  waiting(s, g, c, opt->move),
                                  d.attention ? waiting(s, g, c, opt->attend) : NULL,
@@ -94,11 +95,12 @@ static void chunk_forward(const step_call *s, const group *g, size_t k) {
 }
 
 /* What the guard leaves of a tensor's update; 1: it is off. */
-static float guarded(cpu_optimizer *opt, size_t i) {
+static float guarded(cpu_optimizer *opt, size_t i, const float *mean) {
     double sum = 0.0;
     if (opt->guard == NULL) return 1.0f;
     for (size_t k = opt->chunk_at[i]; k < opt->chunk_at[i + 1]; k++) sum += opt->log_lr[k];
-    return guard_scale((float)(sum / (double)opt->common.counts[i]), opt->guard + GUARD_STATE * i);
+    return guard_scale((float)(sum / (double)opt->common.counts[i]), guard_log_ratio(opt->common.layout.dims, mean),
+                       opt->guard + GUARD_STATE * i);
 }
 
 /* Between the phases: the tensor's RMS (rule 10) and its RNN (rule 13). */
@@ -112,7 +114,7 @@ static void tensor_finish(const step_call *s, size_t i) {
     for (size_t k = opt->chunk_at[i]; k < opt->chunk_at[i + 1]; k++)
         for (size_t j = 0; j < F + 2; j++) total[j] += opt->sums[k * (F + 2) + j];
     for (size_t j = 0; j < F; j++) mean[j] = (float)(total[j] / (double)opt->common.counts[i]);
-    const float scale = guarded(opt, i);
+    const float scale = guarded(opt, i, mean);
     opt->inverse_rms[2 * i] = scale * readout_inverse_rms(total[F], (double)opt->common.counts[i]);
     opt->inverse_rms[2 * i + 1] = scale * readout_inverse_rms(total[F + 1], (double)opt->common.counts[i]);
     opt->kernels->tensor_rnn(opt->weights, mean, u, opt->bias_tensor + i * padded(3 * d.tensor), u, NULL);

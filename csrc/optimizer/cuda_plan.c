@@ -58,6 +58,7 @@ static void divide(cuda_optimizer *opt, divider *d, size_t flat, size_t storage,
     m->bias_tensor = take(d, padded(3 * dims.tensor), sizeof(float));
     m->inverse_rms = take(d, 2 * n, sizeof(float));
     m->guard = opt->common.guarded ? take(d, GUARD_STATE * n, sizeof(float)) : NULL;
+    m->log_lr_max = take(d, n, sizeof(float));
     opt->staging = take(d, CUDA_STAGING, sizeof(float));
 }
 

@@ -167,13 +167,15 @@ static int has_tensor(const safetensors_file *f, const char *name) {
     return 0;
 }
 
-/* Averages of rates and counts of steps: a negative one would turn updates round. */
+/* A negative average of rates would turn updates round. */
 static lopt_status check_guard(const lopt_optimizer *opt, const char *values) {
-    for (size_t i = 0; i < GUARD_STATE * opt->num_tensors; i++) {
-        float value;
-        memcpy(&value, values + i * sizeof value, sizeof value); /* it may be unaligned */
-        LOPT_CHECK(isfinite(value) && value >= 0.0f, LOPT_ERR_FORMAT, "tensor guard holds %g, which is neither a rate nor a number of steps",
-                   (double)value);
+    for (size_t i = 0; i < opt->num_tensors; i++) {
+        float g[GUARD_STATE];
+        memcpy(g, values + i * sizeof g, sizeof g); /* it may be unaligned */
+        LOPT_CHECK(g[GUARD_AVERAGE] >= 0.0f && isfinite(g[GUARD_AVERAGE]) && g[GUARD_STEPS] >= 0.0f && isfinite(g[GUARD_SHIFT]),
+                   LOPT_ERR_FORMAT,
+                   "tensor guard holds %g as an average of rates, %g as a number of steps and %g as a shift of log rates",
+                   (double)g[GUARD_AVERAGE], (double)g[GUARD_STEPS], (double)g[GUARD_SHIFT]);
     }
     return LOPT_OK;
 }

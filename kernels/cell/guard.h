@@ -1,27 +1,50 @@
-/* The guard: a tensor's learning rate, by its mean, does not rise above what it was on average so far.
+/* The guard: a tensor's learning rates stay within bounds that follow from those used so far.
  *
- * A learned optimizer cannot see how large its rates are, only how gradients behave; far from what it was trained on it may raise them
- * without end. Rates that anneal are never held; one that rises late is held at GUARD_CEILING times the average of the rates that were used,
- * which then grows by a power of the number of steps at most. Only the update is scaled, neither alpha nor anything that the cell sees, so
- * that a step below the ceiling is what the rules say to the bit. */
+ * A learned optimizer cannot see how large its rates are, only how gradients behave. Far from what it was trained on it may raise them without
+ * end; and once they are so small that parameters hardly move, each step's features are those of the last, and nothing turns their fall round.
+ * So the geometric mean of a tensor's rates is held within two multiples of the average of those used so far, GUARD_FLOOR s and GUARD_CEILING
+ * (1 + s). The signal s is 1 for gradients that keep their value, and small for noise and for gradients that are nearly always zero, where rates
+ * have to fall in the end. Held at a multiple c of it, the average goes as the power c - 1 of the number of steps: t^(1/2) to t^(-1/4) at the
+ * ceiling, t^(-0.7) to t^(-1) at the floor. No single rate is above GUARD_SPREAD averages: those behind features that are nearly always 0 would be.
+ *
+ * What holds a rate stays: the difference is kept as a shift of the tensor's log learning rates, so that the optimizer's next word counts from
+ * where the rate is, not from where it would have been. Nothing else that the cell sees is changed, and a step that was never held is what the
+ * rules say to the bit. */
 #ifndef LOPT_CELL_GUARD_H
 #define LOPT_CELL_GUARD_H
 
-#include "kernels/cell/dims.h"
+#include "kernels/cell/features.h"
 
-#define GUARD_CEILING 1.5f
+#define GUARD_CEILING 0.75f
+#define GUARD_FLOOR 0.3f
+#define GUARD_SPREAD 30.0f
 #define GUARD_FREE 50.0f /* steps before it begins: rates start anywhere, and have to find their size */
 
-/* Of each tensor: the average of the rates used, and over how many steps. Starts from 0. */
-enum { GUARD_AVERAGE, GUARD_STEPS, GUARD_STATE };
+/* Of each tensor: the average of the rates used, over how many steps, and the shift. Starts from 0. */
+enum { GUARD_AVERAGE, GUARD_STEPS, GUARD_SHIFT, GUARD_STATE };
 
-/* What the update of this step is multiplied by, from the mean of the tensor's log learning rates (alpha' of rule 11); counts the step. */
-CELL_FN float guard_scale(float mean_log_lr, float *state) {
-    const float rate = expf(mean_log_lr), ceiling = GUARD_CEILING * state[GUARD_AVERAGE];
-    const float used = state[GUARD_STEPS] >= GUARD_FREE && rate > ceiling ? ceiling : rate;
+/* Log ratio of the mean squares of a tensor's slowest and fastest averages, a geometric mean over its parameters, from the means of its
+ * features [P + X]. With one timescale there is nothing to tell signal from noise by: as if all were noise. */
+CELL_FN float guard_log_ratio(lopt_dims d, const float *mean) {
+    const float *gam = mean + d.param + features_magnitudes(d);
+    return d.scales > 1 ? gam[d.scales - 1] - gam[0] : -INFINITY;
+}
+
+/* What a tensor's update is multiplied by in this step. mean_log_lr: its mean of alpha' (rule 11). Counts the step. */
+CELL_FN float guard_scale(float mean_log_lr, float log_ratio, float *state) {
+    const float signal = expf(-fabsf(log_ratio)), low = GUARD_FLOOR * signal, high = GUARD_CEILING * (1.0f + signal);
+    const float rate = expf(mean_log_lr + state[GUARD_SHIFT]), average = state[GUARD_AVERAGE];
+    const float used = state[GUARD_STEPS] < GUARD_FREE ? rate : fminf(fmaxf(rate, low * average), high * average);
+    if (used != rate) state[GUARD_SHIFT] = logf(used) - mean_log_lr;
     state[GUARD_STEPS] += 1.0f; /* stands still at 2^24, and the average goes on with that memory */
-    state[GUARD_AVERAGE] += (used - state[GUARD_AVERAGE]) / state[GUARD_STEPS];
-    return used / rate;
+    state[GUARD_AVERAGE] += (used - average) / state[GUARD_STEPS];
+    return expf(state[GUARD_SHIFT]);
+}
+
+/* What single log learning rates are lowered to before the step to come; INFINITY: they are not. state NULL: the guard is off. */
+CELL_FN float guard_log_lr_max(const float *state) {
+    if (state == NULL || state[GUARD_STEPS] < GUARD_FREE) return INFINITY;
+    return logf(GUARD_SPREAD * state[GUARD_AVERAGE]) - state[GUARD_SHIFT];
 }
 
 #endif

@@ -29,7 +29,7 @@ struct chunk_work {
     const float *bias; /* [3P], shared memory */
     const void *grads; /* of the chunk's first parameter */
     float divisor, mean_log_lr;
-    int first_step;
+    float log_lr_max;     /* see gpu_model */
     float *tiles;         /* the chunk's private state */
     float *move, *attend; /* of that parameter */
     unsigned n;
@@ -72,6 +72,8 @@ struct mixed_state {
     }
 };
 
+__device__ static inline bool first_step(const chunk_work &k) { return k.log_lr_max > GPU_UNBOUND; }
+
 __device__ static inline float gradient_of(const gpu_model &m, const chunk_work &k, unsigned i) {
     const float g = i < k.n ? gradient_read(m, k.grads, i, k.divisor) : 0.0f;
     return m.zero_nonfinite && !gradient_usable(g) ? 0.0f : g;
@@ -110,9 +112,9 @@ __device__ static inline void advance_tile(lopt_dims d, const gpu_model &m, cons
     const vf g = {gradient_of(m, k, i), gradient_of(m, k, i2)};
     for (int j = 0; j < P; j++) h[j] = state::load_hidden(tile, j);
     for (int s = 0; s < S; s++) gbar[s] = state::load_average(tile, P + s), lam[s] = state::load_average(tile, P + S + s);
-    const vf log_lr = state::load_rate(tile, C - 1);
+    const vf log_lr = vf_min(state::load_rate(tile, C - 1), vf_set1(k.log_lr_max));
     cell_decays decays;
-    decays_forward(d, &w, h, k.first_step, &decays);
+    decays_forward(d, &w, h, first_step(k), &decays);
     averages_forward(d, &decays, g, gbar, lam);
     for (int s = 0; s < S; s++) state::store_average(tile, P + s, gbar[s]), state::store_average(tile, P + S + s, lam[s]);
     features_forward(d, gbar, lam, log_lr - k.mean_log_lr, x);
@@ -133,7 +135,7 @@ __device__ static inline chunk_work chunk_begin(lopt_dims d, const gpu_model &m,
     k.grads = number_at(m.grad_type, m.buffers[c.tensor].grads, c.first);
     k.divisor = gradient_divisor(m);
     k.mean_log_lr = m.control->mean_log_lr;
-    k.first_step = !m.started[c.tensor];
+    k.log_lr_max = m.log_lr_max[c.tensor];
     k.tiles = m.state + tile_at * gpu_tile_floats(d, m.mixed);
     k.move = m.move + at;
     k.attend = m.attend ? m.attend + at : (float *)m.buffers[c.tensor].params + c.first;

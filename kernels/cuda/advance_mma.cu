@@ -94,9 +94,9 @@ __device__ static inline mma_weights weights_load(const gpu_model &m, const mma_
 }
 
 __device__ static inline cell_decays decays_of_hidden(lopt_dims d, const gpu_model &m, const cell_weights &w, const mma_lane &lane,
-                                                      const mma_hidden &h, int first_step) {
+                                                      const mma_hidden &h, bool first) {
     cell_decays k;
-    if (first_step) {
+    if (first) {
         decays_first(d, &k);
         return k;
     }
@@ -194,12 +194,12 @@ __device__ static inline void advance_tile_mma(lopt_dims d, const gpu_model &m, 
     float *words = k.tiles + t * gpu_tile_floats(d, 1), *tile = words + lane.id;
     vf x[MMA_X], gbar[MMA_S], lam[MMA_S];
     mma_hidden h = hidden_load(words, lane);
-    const vf g = {gradient_of(m, k, i), gradient_of(m, k, i2)}, log_lr = mixed_state::load_rate(tile, MMA_P + 2 * MMA_S);
+    const vf g = {gradient_of(m, k, i), gradient_of(m, k, i2)}, log_lr = vf_min(mixed_state::load_rate(tile, MMA_P + 2 * MMA_S), vf_set1(k.log_lr_max));
     for (int s = 0; s < MMA_S; s++) {
         gbar[s] = mixed_state::load_average(tile, MMA_P + s);
         lam[s] = mixed_state::load_average(tile, MMA_P + MMA_S + s);
     }
-    const cell_decays decays = decays_of_hidden(d, m, w, lane, h, k.first_step);
+    const cell_decays decays = decays_of_hidden(d, m, w, lane, h, first_step(k));
     averages_forward(d, &decays, g, gbar, lam);
     for (int s = 0; s < MMA_S; s++) {
         mixed_state::store_average(tile, MMA_P + s, gbar[s]);

@@ -34,10 +34,14 @@ __device__ static inline void look_chunk(const gpu_model &m, const gpu_chunk &c)
     if (!usable) m.control->unusable = 1; /* whoever comes first or last writes the same */
 }
 
-__device__ static inline void tensor_bias(const gpu_model &m, const gpu_weights &w, uint64_t tensor) {
+/* The bias that a tensor's cells receive, and the bound of its rates. */
+__device__ static inline void tensor_begin(const gpu_model &m, const gpu_weights &w, uint64_t tensor) {
     const lopt_dims d = m.dims;
     dense_bias(w.param_bias, &w.dense[DENSE_TENSOR_TO_PARAM], m.u + tensor * padded(d.tensor), &w.dense[DENSE_GLOBAL_TO_PARAM], m.v,
                m.bias_param + tensor * padded(3 * d.param));
+    if (threadIdx.x > 0) return;
+    const float most = guard_log_lr_max(m.guard ? m.guard + GUARD_STATE * tensor : NULL);
+    m.log_lr_max[tensor] = m.started[tensor] ? fminf(most, GPU_UNBOUND) : INFINITY;
 }
 
 /* Sum over the block's threads, in double and always in the same order; thread 0 gets it. */
@@ -74,7 +78,7 @@ __global__ __launch_bounds__(GPU_BLOCK) void lopt_prepare(const __grid_constant_
     const uint64_t levels = 1 + m.num_tensors;
     GRID_FOR(item, levels + (look ? m.num_chunks : 0)) {
         if (item == 0) model_begin(m, *m.weights);
-        else if (item < levels) tensor_bias(m, *m.weights, item - 1);
+        else if (item < levels) tensor_begin(m, *m.weights, item - 1);
         else look_chunk(m, m.chunks[item - levels]);
     }
 }
@@ -91,9 +95,10 @@ __global__ __launch_bounds__(GPU_BLOCK) void lopt_gather(const __grid_constant__
     }
 }
 
-/* By one thread: rule 10's roots and the guard, from the tensor's sums of d^2, e^2 and alpha'. */
-__device__ static inline void tensor_scales(const gpu_model &m, uint64_t i, uint64_t count, const double *sums) {
-    const float scale = m.guard ? guard_scale((float)(sums[2] / (double)count), m.guard + GUARD_STATE * i) : 1.0f;
+/* By one thread: rule 10's roots and the guard, from the tensor's sums of d^2, e^2 and alpha', and the means of its features. */
+__device__ static inline void tensor_scales(const gpu_model &m, uint64_t i, uint64_t count, const double *sums, const float *mean) {
+    const float log_lr = (float)(sums[2] / (double)count);
+    const float scale = m.guard ? guard_scale(log_lr, guard_log_ratio(m.dims, mean), m.guard + GUARD_STATE * i) : 1.0f;
     m.inverse_rms[2 * i] = scale * readout_inverse_rms(sums[0], (double)count);
     m.inverse_rms[2 * i + 1] = scale * readout_inverse_rms(sums[1], (double)count);
     m.log_lr[i] = sums[2];
@@ -113,8 +118,8 @@ __global__ __launch_bounds__(GPU_BLOCK) void lopt_finish(const __grid_constant__
         if (m.buffers[i].grads == NULL) continue;
         tensor_sums(m, t, 0, F + 3, rows, total);
         for (int j = (int)threadIdx.x; j < F; j += GPU_BLOCK) mean[j] = (float)(total[j] / (double)t.count);
-        if (threadIdx.x == 0) tensor_scales(m, i, t.count, total + F);
         __syncthreads();
+        if (threadIdx.x == 0) tensor_scales(m, i, t.count, total + F, mean);
         const dense_gru level = {&m.weights->dense[DENSE_TENSOR_GATE], &m.weights->dense[DENSE_TENSOR_CANDIDATE], F, d.tensor};
         float *u = m.u + i * padded(d.tensor);
         dense_gru_forward(level, mean, u, m.bias_tensor, u, NULL, &scratch);

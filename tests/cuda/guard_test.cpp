@@ -2,6 +2,10 @@
 #include "tests/cuda/support.h"
 #include "tests/support/rising_rates.h"
 
+extern "C" {
+#include "kernels/cell/guard.h"
+}
+
 namespace {
 
 lopt_optimizer_options with_guard(const char *device, const char *state) {
@@ -18,6 +22,21 @@ struct CudaGuard : OnEmulatedGpu {
     const std::string path = dir / "s";
     const std::vector<size_t> sizes = {1, 40, 4100};
 };
+
+TEST_F(CudaGuard, LiftsAsOnTheCpu) {
+    Model cpu(sizes, "attention=0"), source(sizes, "attention=0");
+    for (Model *m : {&cpu, &source}) raise_rates(m->weights.p, -0.2f);
+    DeviceModel<> gpu(source);
+    const lopt_optimizer_options o = with_guard("cpu", nullptr);
+    ASSERT_EQ(cpu.create(&o), LOPT_OK);
+    ASSERT_EQ(gpu.create(with_guard("cuda", nullptr)), LOPT_OK) << lopt_last_error();
+    cpu.run(0, 75);
+    gpu.run(0, 75);
+    EXPECT_LT(distance(gpu.read(), cpu.params), 1.0);
+    const std::vector<float> guard = state_of(gpu.opt.p)["guard"], want = state_of(cpu.opt.p)["guard"];
+    for (size_t i = 0; i < guard.size(); i++) EXPECT_NEAR(guard[i], want[i], 1e-4 * want[i]) << i;
+    for (size_t i = 0; i < sizes.size(); i++) EXPECT_GT(guard[3 * i + 2], 1.0f) << "it has not lifted tensor " << i;
+}
 
 TEST_F(CudaGuard, HoldsAsOnTheCpu) {
     Model cpu(sizes, "attention=1"), source(sizes, "attention=1"), free(sizes, "attention=1");
@@ -36,8 +55,34 @@ TEST_F(CudaGuard, HoldsAsOnTheCpu) {
     EXPECT_LT(distance(gpu.read(), cpu.params), 1.0) << "attended";
     EXPECT_GT(distance(free.true_params(), cpu.true_params()), 100.0) << "it has not held anything";
     expect_close_states(gpu.opt.p, cpu.opt.p);
-    EXPECT_EQ(state_of(gpu.opt.p)["guard"].size(), 2 * sizes.size());
+    EXPECT_EQ(state_of(gpu.opt.p)["guard"].size(), 3 * sizes.size());
     EXPECT_EQ(state_of(gpu.opt.p)["guard"][1], 75.0f) << "steps that the first tensor took";
+}
+
+// By how much the largest log rate of a tensor is above the bound of the step to come.
+float excess(std::map<std::string, std::vector<float>> state, size_t tensor) {
+    const std::vector<float> &rates = state["log_lr." + std::to_string(tensor)];
+    return *std::max_element(rates.begin(), rates.end()) - guard_log_lr_max(state["guard"].data() + GUARD_STATE * tensor);
+}
+
+TEST_F(CudaGuard, LowersSingleRates) {
+    for (const char *dtype : {"fp32", "mixed"}) {
+        Model cpu(sizes, "attention=0"), source(sizes, "attention=0");
+        for (Model *m : {&cpu, &source}) raise_rates(m->weights.p, 0.0f);
+        DeviceModel<> gpu(source);
+        lopt_optimizer_options on_cpu = with_guard("cpu", nullptr), on_gpu = with_guard("cuda", dtype);
+        on_cpu.init_lr_min = on_gpu.init_lr_min = 1e-9; // far apart, and rates stay as they are
+        on_cpu.init_lr_max = on_gpu.init_lr_max = 1e-1;
+        ASSERT_EQ(cpu.create(&on_cpu), LOPT_OK);
+        ASSERT_EQ(gpu.create(on_gpu), LOPT_OK) << lopt_last_error();
+        cpu.run(0, 50);
+        EXPECT_GT(excess(state_of(cpu.opt.p), 2), 1.0f) << "nothing to lower";
+        cpu.run(50, 52);
+        gpu.run(0, 52);
+        EXPECT_NEAR(excess(state_of(cpu.opt.p), 2), 0.0f, 0.1f);
+        for (size_t i = 0; i < sizes.size(); i++)
+            EXPECT_NEAR(excess(state_of(gpu.opt.p), i), excess(state_of(cpu.opt.p), i), 1e-3) << dtype << i;
+    }
 }
 
 TEST_F(CudaGuard, GoesOnWithTheSameBits) {
@@ -70,7 +115,7 @@ TEST_F(CudaGuard, DoesNotCountStepsThatAreSkippedOrRested) {
     ASSERT_EQ(gpu.step({true, false, false}), LOPT_OK);
     const std::vector<float> guard = state_of(gpu.opt.p)["guard"];
     EXPECT_EQ(guard[1], 2.0f);
-    EXPECT_EQ(guard[3], 3.0f);
+    EXPECT_EQ(guard[4], 3.0f);
 }
 
 } // namespace

@@ -1,4 +1,4 @@
-// The guard: rates below the ceiling pass to the bit, rising ones are held at 1.5 times the average of those used; who turns it on; its state.
+// The guard: rates within its bounds pass to the bit, rising ones are held and dying ones lifted; who turns it on; its state.
 #include "tests/optimizer/support.h"
 #include "tests/support/rising_rates.h"
 
@@ -16,30 +16,86 @@ lopt_optimizer_options guarded(const char *guard) {
     return o;
 }
 
-// Its definition in double.
+// Its definition in double. signal: 1 for gradients that stay as they are.
 struct Reference {
-    double sum = 0;
+    double sum = 0, shift = 0;
     size_t steps = 0;
-    double used(double rate) {
-        const double out = steps >= 50 ? std::fmin(rate, 1.5 * sum / double(steps)) : rate;
-        sum += out;
+    double used(double log_rate, double signal = 1) {
+        const double average = sum / double(steps);
+        double rate = std::exp(log_rate + shift);
+        if (steps >= 50) rate = std::clamp(rate, 0.3 * signal * average, 0.75 * (1 + signal) * average);
+        shift = std::log(rate) - log_rate;
+        sum += rate;
         steps++;
-        return out;
+        return rate;
     }
 };
 
-TEST(Guard, HoldsWhatRisesAndNothingElse) {
-    float rising[GUARD_STATE] = {0}, falling[GUARD_STATE] = {0}, steady[GUARD_STATE] = {0};
+void expect_scales(double log_factor, double log_ratio) {
+    float state[GUARD_STATE] = {0};
     Reference r;
     for (int t = 0; t < 400; t++) {
-        const float log_rate = -7.0f + 0.05f * float(t);
-        const double used = r.used(std::exp(double(log_rate)));
-        EXPECT_NEAR(guard_scale(log_rate, rising), used / std::exp(double(log_rate)), 1e-4 * used / std::exp(double(log_rate))) << t;
-        EXPECT_EQ(guard_scale(-7.0f - 0.05f * float(t), falling), 1.0f);
-        EXPECT_EQ(guard_scale(-7.0f, steady), 1.0f);
+        const float log_rate = float(-7 + log_factor * std::fmin(t, 300)); // and what it does once rates stand still again
+        r.used(double(log_rate), std::exp(-std::fabs(log_ratio)));
+        ASSERT_NEAR(guard_scale(log_rate, float(log_ratio), state), std::exp(r.shift), 1e-4 * std::exp(r.shift))
+            << "factor " << log_factor << ", step " << t;
     }
-    EXPECT_LT(r.used(1e9), 1.0) << "without end, this rate would be e^13";
-    EXPECT_EQ(rising[GUARD_STEPS], 400.0f);
+    EXPECT_EQ(state[GUARD_STEPS], 400.0f);
+    EXPECT_NEAR(state[GUARD_AVERAGE], r.sum / 400, 1e-4 * r.sum / 400);
+}
+
+TEST(Guard, HoldsWhatRisesAndLiftsWhatDies) {
+    for (const double log_ratio : {0.0, -1.0, 1.0, -2.8, -30.0})
+        for (const double log_factor : {0.05, 0.001, -0.001, -0.05}) expect_scales(log_factor, log_ratio);
+    Reference rising, dying, noise, noise_dying;
+    for (int t = 0; t < 20000; t++) {
+        rising.used(0.05 * t), dying.used(-0.05 * t);
+        noise.used(0, 1.0 / 16), noise_dying.used(-0.05 * t, 1.0 / 16);
+    }
+    EXPECT_LT(rising.used(2000), 1e3) << "without the guard: e^1000";
+    EXPECT_GT(dying.used(-2000), 1e-4) << "without the guard: e^-1000";
+    EXPECT_LT(noise.used(0, 1.0 / 16), 0.4) << "rates that stay as they are have to fall in noise";
+    EXPECT_LT(noise_dying.used(-2000, 1.0 / 16), 1e-4) << "and may fall faster there";
+}
+
+TEST(Guard, WhatTurnsRoundIsHeldNoLonger) {
+    float state[GUARD_STATE] = {0}, held = 1.0f;
+    for (int t = 0; t < 200; t++) held = guard_scale(-7.0f + 0.1f * float(t), 0.0f, state);
+    EXPECT_LT(held, 1e-3f);
+    EXPECT_EQ(guard_scale(-7.0f + 0.1f * 198.0f, 0.0f, state), held) << "a tenth less counts from where the rate was";
+}
+
+TEST(Guard, NoRateIsFarAboveTheAverage) {
+    float state[GUARD_STATE] = {0};
+    EXPECT_EQ(guard_log_lr_max(nullptr), INFINITY);
+    for (int t = 0; t < 60; t++) {
+        EXPECT_EQ(guard_log_lr_max(state) == INFINITY, t < 50) << t;
+        guard_scale(-7.0f, 0.0f, state);
+    }
+    EXPECT_NEAR(guard_log_lr_max(state), -7 + std::log(30.0), 1e-5);
+    for (int t = 0; t < 10; t++) guard_scale(-2.0f, 0.0f, state);
+    EXPECT_LT(state[GUARD_SHIFT], -4.0f);
+    EXPECT_NEAR(guard_log_lr_max(state) + state[GUARD_SHIFT], std::log(30.0 * double(state[GUARD_AVERAGE])), 1e-5);
+}
+
+TEST(Guard, LeavesWhatIsWithinItsBoundsToTheBit) {
+    float steady[GUARD_STATE] = {0}, falling[GUARD_STATE] = {0}, rising[GUARD_STATE] = {0}, alone[GUARD_STATE] = {0};
+    for (int t = 0; t < 400; t++) {
+        EXPECT_EQ(guard_scale(-7.0f, 0.0f, steady), 1.0f);
+        EXPECT_EQ(guard_scale(-7.0f - 0.003f * float(t), -0.1f, falling), 1.0f);
+        EXPECT_EQ(guard_scale(-7.0f + 1e-3f * float(t), 0.1f, rising), 1.0f);
+        EXPECT_EQ(guard_scale(-7.0f - 0.05f * float(t), -INFINITY, alone), 1.0f) << "one timescale: no signal, no floor";
+    }
+}
+
+TEST(Guard, SignalIsTheRatioOfSlowToFastMeanSquares) {
+    lopt_dims d = {2, 1, 1, 3, 0, 1, 0, 0};                      // with products
+    const float mean[] = {9, 9, 9, 9, 9, 9, 9, 0.5f, 7, -1.25f}; // hidden states, averages, products, magnitudes
+    EXPECT_EQ(guard_log_ratio(d, mean), -1.75f);
+    d.grad_products = 0;
+    EXPECT_EQ(guard_log_ratio(d, mean), -8.5f);
+    d.scales = 1;
+    EXPECT_EQ(guard_log_ratio(d, mean), -INFINITY);
 }
 
 // One parameter: its move is the rate, up to a constant.
@@ -63,7 +119,7 @@ TEST(Guard, ScalesTheUpdate) {
     const std::vector<double> off = moves("off", 120), on = moves("on", 120);
     Reference r;
     for (size_t t = 0; t < off.size(); t++) {
-        const double used = r.used(off[t]);
+        const double used = r.used(std::log(off[t]));
         EXPECT_NEAR(on[t], used, 1e-4 * used) << t;
         if (t < 50) {
             EXPECT_EQ(on[t], off[t]);
@@ -163,10 +219,12 @@ TEST_F(GuardState, RefusesWhatIsNoRate) {
     m.run(0, 3);
     ASSERT_EQ(lopt_optimizer_save(m.opt.p, path.c_str()), LOPT_OK) << lopt_last_error();
     std::string bytes = read_file(path);
-    for (const std::string key : {"\"checksum\"", "\"lopt_version\""}) bytes[bytes.find(key) + 1] = 'x'; // as other tools write files: without
+    for (const std::string key : {"\"checksum\"", "\"lopt_version\""})
+        bytes[bytes.find(key) + 1] = 'x'; // as other tools write files: without
     for (const float wrong : {-1e-3f, NAN, INFINITY}) {
         std::string damaged = bytes;
-        std::memcpy(&damaged[damaged.size() - sizeof wrong], &wrong, sizeof wrong); // the guard is the file's last tensor
+        std::memcpy(&damaged[damaged.size() - GUARD_STATE * sizeof wrong], &wrong,
+                    sizeof wrong); // of the file's last tensor, the guard
         write_file(path, damaged);
         EXPECT_EQ(lopt_optimizer_load(n.opt.p, path.c_str()), LOPT_ERR_FORMAT) << wrong;
         EXPECT_NE(std::string(lopt_last_error()).find("guard"), std::string::npos) << lopt_last_error();

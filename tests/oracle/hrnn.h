@@ -111,6 +111,8 @@ template <class N> struct Tensor {
     std::vector<Parameter<N>> p;
     std::vector<N> u;
     bool begun = false;
+    N average = N(0), shift = N(0); // of the rates that the guard let through; of log rates
+    int guarded = 0;  // steps that it has seen
 };
 
 template <class N> struct Optimizer {
@@ -118,6 +120,7 @@ template <class N> struct Optimizer {
     std::vector<Tensor<N>> tensors;
     std::vector<N> v;
     double lr_scale = 1, weight_decay = 0;
+    bool guard = false;
 
     Optimizer(Weights<N> weights, const std::vector<std::vector<double>> &theta, double init_lr) : w(std::move(weights)) {
         const Shape s = w.shape;
@@ -165,6 +168,26 @@ template <class N> struct Optimizer {
         return d;
     }
 
+    // The guard's factor: from step 50 on, the tensor's geometric mean rate is kept between 0.3 s and 0.75 (1 + s) times the average of the
+    // rates that were used, by a shift that stays, s = exp(-|r|), r being the mean log ratio of the mean squares at the slowest and the fastest timescale.
+    N guard_factor(Tensor<N> &t, const std::vector<N> &mean) const {
+        using std::exp, std::log;
+        const Shape s = w.shape;
+        const size_t last = size_t(s.P + s.X()) - (s.relative ? 2 : 1);
+        N log_rate(0);
+        for (const Parameter<N> &p : t.p) log_rate = log_rate + p.alpha / N(double(t.p.size()));
+        const N rate = exp(log_rate + t.shift), r = mean[last] - mean[last + 1 - size_t(s.S)];
+        const N signal = s.S == 1 ? N(0) : exp(value(r) > 0 ? N(0) - r : r);
+        const N low = N(0.3) * signal * t.average, high = N(0.75) * (N(1) + signal) * t.average;
+        N used = rate;
+        if (t.guarded >= 50 && value(rate) > value(high)) used = high;
+        if (t.guarded >= 50 && value(rate) < value(low)) used = low;
+        t.guarded++;
+        t.average = t.average + (used - t.average) / N(double(t.guarded));
+        t.shift = t.shift + log(used / rate);
+        return exp(t.shift);
+    }
+
     // One tensor, rules 1 to 13.
     void step_tensor(Tensor<N> &t, const std::vector<N> &g, const N &mean_alpha) {
         using std::exp, std::sqrt;
@@ -174,8 +197,11 @@ template <class N> struct Optimizer {
         for (size_t i = 0; i < bias.size(); i++) bias[i] = bias[i] + more[i];
         std::vector<N> mean(size_t(s.P + s.X()), N(0)), d, e, rate;
         N d_square(0), e_square(0);
+        // No rate begins a step above 30 times the average of those used.
+        const double most = guard && t.guarded >= 50 ? std::log(30 * value(t.average)) - value(t.shift) : 1e300;
         for (size_t i = 0; i < t.p.size(); i++) {
             Parameter<N> &p = t.p[i];
+            p.alpha = clip(p.alpha, -1e300, most);
             const std::vector<N> x = features(p, g[i], t.begun, mean_alpha);
             p.h = gru(w, "param_rnn", x, p.h, bias);
             for (int k = 0; k < s.P; k++) mean[size_t(k)] = mean[size_t(k)] + p.h[size_t(k)] / n;
@@ -189,8 +215,9 @@ template <class N> struct Optimizer {
             p.alpha = mu * p.alpha + (N(1) - mu) * a;
             rate.push_back(a);
         }
+        const N factor = guard ? guard_factor(t, mean) : N(1);
         for (size_t i = 0; i < t.p.size(); i++) {
-            const N dhat = d[i] / sqrt(d_square + N(1e-16)), ehat = e[i] / sqrt(e_square + N(1e-16)), old = t.p[i].theta;
+            const N dhat = factor * d[i] / sqrt(d_square + N(1e-16)), ehat = factor * e[i] / sqrt(e_square + N(1e-16)), old = t.p[i].theta;
             t.p[i].theta = old - N(lr_scale) * (exp(rate[i] + w.scalar("learning_rate.step_offset")) * dhat + N(weight_decay) * old);
             t.p[i].phi = s.attention ? old - N(lr_scale) * exp(rate[i]) * ehat : t.p[i].theta;
         }
