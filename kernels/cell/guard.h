@@ -18,7 +18,7 @@
 #define GUARD_CEILING 0.75f
 #define GUARD_FLOOR 0.3f
 #define GUARD_SPREAD 30.0f
-#define GUARD_FREE 50.0f /* steps before it begins: rates start anywhere, and have to find their size */
+#define GUARD_FREE 100.0f /* steps before it begins: rates start anywhere, and have to find their size */
 
 /* Of each tensor: the average of the rates used, over how many steps, and the shift. Starts from 0. */
 enum { GUARD_AVERAGE, GUARD_STEPS, GUARD_SHIFT, GUARD_STATE };

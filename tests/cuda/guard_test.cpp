@@ -25,13 +25,13 @@ struct CudaGuard : OnEmulatedGpu {
 
 TEST_F(CudaGuard, LiftsAsOnTheCpu) {
     Model cpu(sizes, "attention=0"), source(sizes, "attention=0");
-    for (Model *m : {&cpu, &source}) raise_rates(m->weights.p, -0.2f);
+    for (Model *m : {&cpu, &source}) raise_rates(m->weights.p, -0.12f);
     DeviceModel<> gpu(source);
     const lopt_optimizer_options o = with_guard("cpu", nullptr);
     ASSERT_EQ(cpu.create(&o), LOPT_OK);
     ASSERT_EQ(gpu.create(with_guard("cuda", nullptr)), LOPT_OK) << lopt_last_error();
-    cpu.run(0, 75);
-    gpu.run(0, 75);
+    cpu.run(0, 125);
+    gpu.run(0, 125);
     EXPECT_LT(distance(gpu.read(), cpu.params), 1.0);
     const std::vector<float> guard = state_of(gpu.opt.p)["guard"], want = state_of(cpu.opt.p)["guard"];
     for (size_t i = 0; i < guard.size(); i++) EXPECT_NEAR(guard[i], want[i], 1e-4 * want[i]) << i;
@@ -40,7 +40,7 @@ TEST_F(CudaGuard, LiftsAsOnTheCpu) {
 
 TEST_F(CudaGuard, HoldsAsOnTheCpu) {
     Model cpu(sizes, "attention=1"), source(sizes, "attention=1"), free(sizes, "attention=1");
-    for (Model *m : {&cpu, &source, &free}) raise_rates(m->weights.p, 0.1f);
+    for (Model *m : {&cpu, &source, &free}) raise_rates(m->weights.p, 0.06f);
     DeviceModel<> gpu(source);
     const lopt_optimizer_options o = with_guard("cpu", nullptr);
     lopt_optimizer_options off = o;
@@ -48,15 +48,15 @@ TEST_F(CudaGuard, HoldsAsOnTheCpu) {
     ASSERT_EQ(cpu.create(&o), LOPT_OK);
     ASSERT_EQ(free.create(&off), LOPT_OK);
     ASSERT_EQ(gpu.create(with_guard("cuda", nullptr)), LOPT_OK) << lopt_last_error();
-    cpu.run(0, 75);
-    free.run(0, 75);
-    gpu.run(0, 75);
+    cpu.run(0, 125);
+    free.run(0, 125);
+    gpu.run(0, 125);
     EXPECT_LT(distance(gpu.true_params(), cpu.true_params()), 1.0);
     EXPECT_LT(distance(gpu.read(), cpu.params), 1.0) << "attended";
     EXPECT_GT(distance(free.true_params(), cpu.true_params()), 100.0) << "it has not held anything";
     expect_close_states(gpu.opt.p, cpu.opt.p);
     EXPECT_EQ(state_of(gpu.opt.p)["guard"].size(), 3 * sizes.size());
-    EXPECT_EQ(state_of(gpu.opt.p)["guard"][1], 75.0f) << "steps that the first tensor took";
+    EXPECT_EQ(state_of(gpu.opt.p)["guard"][1], 125.0f) << "steps that the first tensor took";
 }
 
 // By how much the largest log rate of a tensor is above the bound of the step to come.
@@ -75,10 +75,10 @@ TEST_F(CudaGuard, LowersSingleRates) {
         on_cpu.init_lr_max = on_gpu.init_lr_max = 1e-1;
         ASSERT_EQ(cpu.create(&on_cpu), LOPT_OK);
         ASSERT_EQ(gpu.create(on_gpu), LOPT_OK) << lopt_last_error();
-        cpu.run(0, 50);
+        cpu.run(0, 100);
         EXPECT_GT(excess(state_of(cpu.opt.p), 2), 1.0f) << "nothing to lower";
-        cpu.run(50, 52);
-        gpu.run(0, 52);
+        cpu.run(100, 102);
+        gpu.run(0, 102);
         EXPECT_NEAR(excess(state_of(cpu.opt.p), 2), 0.0f, 0.1f);
         for (size_t i = 0; i < sizes.size(); i++)
             EXPECT_NEAR(excess(state_of(gpu.opt.p), i), excess(state_of(cpu.opt.p), i), 1e-3) << dtype << i;
@@ -87,17 +87,17 @@ TEST_F(CudaGuard, LowersSingleRates) {
 
 TEST_F(CudaGuard, GoesOnWithTheSameBits) {
     Model a(sizes, "attention=0"), b(sizes, "attention=0"), c(sizes, "attention=0");
-    for (Model *m : {&a, &b, &c}) raise_rates(m->weights.p, 0.1f);
+    for (Model *m : {&a, &b, &c}) raise_rates(m->weights.p, 0.06f);
     DeviceModel<> whole(a), first(b), second(c);
     ASSERT_EQ(whole.create(with_guard("cuda", "mixed")), LOPT_OK);
     ASSERT_EQ(first.create(with_guard("cuda", "mixed")), LOPT_OK);
-    whole.run(0, 70);
-    first.run(0, 55);
+    whole.run(0, 125);
+    first.run(0, 110);
     ASSERT_EQ(lopt_optimizer_save(first.opt.p, path.c_str()), LOPT_OK) << lopt_last_error();
     c.params = first.read();
     ASSERT_EQ(second.create(with_guard("cuda", "mixed")), LOPT_OK);
     ASSERT_EQ(lopt_optimizer_load(second.opt.p, path.c_str()), LOPT_OK) << lopt_last_error();
-    second.run(55, 70);
+    second.run(110, 125);
     EXPECT_EQ(second.read(), whole.read());
 }
 

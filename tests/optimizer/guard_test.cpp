@@ -23,7 +23,7 @@ struct Reference {
     double used(double log_rate, double signal = 1) {
         const double average = sum / double(steps);
         double rate = std::exp(log_rate + shift);
-        if (steps >= 50) rate = std::clamp(rate, 0.3 * signal * average, 0.75 * (1 + signal) * average);
+        if (steps >= 100) rate = std::clamp(rate, 0.3 * signal * average, 0.75 * (1 + signal) * average);
         shift = std::log(rate) - log_rate;
         sum += rate;
         steps++;
@@ -68,8 +68,8 @@ TEST(Guard, WhatTurnsRoundIsHeldNoLonger) {
 TEST(Guard, NoRateIsFarAboveTheAverage) {
     float state[GUARD_STATE] = {0};
     EXPECT_EQ(guard_log_lr_max(nullptr), INFINITY);
-    for (int t = 0; t < 60; t++) {
-        EXPECT_EQ(guard_log_lr_max(state) == INFINITY, t < 50) << t;
+    for (int t = 0; t < 110; t++) {
+        EXPECT_EQ(guard_log_lr_max(state) == INFINITY, t < 100) << t;
         guard_scale(-7.0f, 0.0f, state);
     }
     EXPECT_NEAR(guard_log_lr_max(state), -7 + std::log(30.0), 1e-5);
@@ -116,17 +116,17 @@ std::vector<double> moves(const char *guard, uint64_t steps) {
 }
 
 TEST(Guard, ScalesTheUpdate) {
-    const std::vector<double> off = moves("off", 120), on = moves("on", 120);
+    const std::vector<double> off = moves("off", 170), on = moves("on", 170);
     Reference r;
     for (size_t t = 0; t < off.size(); t++) {
         const double used = r.used(std::log(off[t]));
         EXPECT_NEAR(on[t], used, 1e-4 * used) << t;
-        if (t < 50) {
+        if (t < 100) {
             EXPECT_EQ(on[t], off[t]);
         }
     }
     EXPECT_LT(on.back(), 0.1 * off.back());
-    EXPECT_EQ(moves(nullptr, 120), off) << "weights that do not say so have none";
+    EXPECT_EQ(moves(nullptr, 170), off) << "weights that do not say so have none";
 }
 
 TEST(Guard, IsWhatTheWeightsSayUnlessTheUserDoes) {
@@ -144,7 +144,7 @@ TEST(Guard, IsWhatTheWeightsSayUnlessTheUserDoes) {
         n.weights.p->guarded = of_weights;
         const lopt_optimizer_options o = guarded(of_user);
         EXPECT_EQ(n.create(&o), LOPT_OK) << lopt_last_error();
-        n.run(0, 80);
+        n.run(0, 130);
         return n.params;
     };
     const auto on = run(1, nullptr), off = run(0, nullptr);
@@ -170,21 +170,21 @@ struct GuardState : ::testing::Test {
     ScratchDir dir;
     const std::string path = dir / "s";
     const std::vector<size_t> sizes = {3, 4100, 40};
-    // to step 60 with the guard as `saved`, then to 120 in an optimizer with it as `loaded`
+    // to step 120 with the guard as `saved`, then to 240 in an optimizer with it as `loaded`
     std::vector<std::vector<float>> stopped(const char *saved, const char *loaded) {
         Model a(sizes, "attention=0"), b(sizes, "attention=0");
         const lopt_optimizer_options first = guarded(saved), second = guarded(loaded);
         raise_rates(a.weights.p, 0.05f);
         raise_rates(b.weights.p, 0.05f);
         EXPECT_EQ(a.create(&first), LOPT_OK);
-        a.run(0, 60);
+        a.run(0, 120);
         EXPECT_EQ(lopt_optimizer_save(a.opt.p, path.c_str()), LOPT_OK) << lopt_last_error();
         b.params = a.params;
         EXPECT_EQ(b.create(&second), LOPT_OK);
-        b.run(60, 61); // something for the load to replace
+        b.run(120, 121); // something for the load to replace
         b.params = a.params;
         EXPECT_EQ(lopt_optimizer_load(b.opt.p, path.c_str()), LOPT_OK) << lopt_last_error();
-        b.run(60, 120);
+        b.run(120, 240);
         return b.params;
     }
     std::vector<std::vector<float>> unbroken(const char *guard) {
@@ -192,7 +192,7 @@ struct GuardState : ::testing::Test {
         const lopt_optimizer_options o = guarded(guard);
         raise_rates(m.weights.p, 0.05f);
         EXPECT_EQ(m.create(&o), LOPT_OK);
-        m.run(0, 120);
+        m.run(0, 240);
         return m.params;
     }
 };

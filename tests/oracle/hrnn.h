@@ -168,7 +168,7 @@ template <class N> struct Optimizer {
         return d;
     }
 
-    // The guard's factor: from step 50 on, the tensor's geometric mean rate is kept between 0.3 s and 0.75 (1 + s) times the average of the
+    // The guard's factor: from step 100 on, the tensor's geometric mean rate is kept between 0.3 s and 0.75 (1 + s) times the average of the
     // rates that were used, by a shift that stays, s = exp(-|r|), r being the mean log ratio of the mean squares at the slowest and the fastest timescale.
     N guard_factor(Tensor<N> &t, const std::vector<N> &mean) const {
         using std::exp, std::log;
@@ -180,8 +180,8 @@ template <class N> struct Optimizer {
         const N signal = s.S == 1 ? N(0) : exp(value(r) > 0 ? N(0) - r : r);
         const N low = N(0.3) * signal * t.average, high = N(0.75) * (N(1) + signal) * t.average;
         N used = rate;
-        if (t.guarded >= 50 && value(rate) > value(high)) used = high;
-        if (t.guarded >= 50 && value(rate) < value(low)) used = low;
+        if (t.guarded >= 100 && value(rate) > value(high)) used = high;
+        if (t.guarded >= 100 && value(rate) < value(low)) used = low;
         t.guarded++;
         t.average = t.average + (used - t.average) / N(double(t.guarded));
         t.shift = t.shift + log(used / rate);
@@ -198,7 +198,7 @@ template <class N> struct Optimizer {
         std::vector<N> mean(size_t(s.P + s.X()), N(0)), d, e, rate;
         N d_square(0), e_square(0);
         // No rate begins a step above 30 times the average of those used.
-        const double most = guard && t.guarded >= 50 ? std::log(30 * value(t.average)) - value(t.shift) : 1e300;
+        const double most = guard && t.guarded >= 100 ? std::log(30 * value(t.average)) - value(t.shift) : 1e300;
         for (size_t i = 0; i < t.p.size(); i++) {
             Parameter<N> &p = t.p[i];
             p.alpha = clip(p.alpha, -1e300, most);

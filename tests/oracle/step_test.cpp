@@ -81,7 +81,7 @@ StepCase step_case(unsigned number, OracleCase &c) {
     s.weight_decay = number % 4 ? 0 : 0.01;
     s.resting = number % 3 == 1 ? 0.4 : 0;
     s.guard = number % 15 == 4; // with one flavour of gradient each
-    if (s.guard) s.steps = 75, s.flavour = int(number / 15 % 3), s.init_lr = 1e-3;
+    if (s.guard) s.steps = 125, s.flavour = int(number / 15 % 3), s.init_lr = 1e-3;
     return s;
 }
 
