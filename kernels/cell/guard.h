@@ -3,9 +3,9 @@
  * A learned optimizer cannot see how large its rates are, only how gradients behave. Far from what it was trained on it may raise them without
  * end; and once they are so small that parameters hardly move, each step's features are those of the last, and nothing turns their fall round.
  * So the geometric mean of a tensor's rates is held within two multiples of the average of those used so far, GUARD_FLOOR s and GUARD_CEILING
- * (1 + s). The signal s is 1 for gradients that keep their value, and small for noise and for gradients that are nearly always zero, where rates
- * have to fall in the end. Held at a multiple c of it, the average goes as the power c - 1 of the number of steps: t^(1/2) to t^(-1/4) at the
- * ceiling, t^(-0.7) to t^(-1) at the floor. No single rate is above GUARD_SPREAD averages: those behind features that are nearly always 0 would be.
+ * + s. The signal s is 1 for gradients that keep their value, and small for noise and for gradients that are nearly always zero, where rates
+ * have to fall in the end. Held at a multiple c of it, the average goes as the power c - 1 of the number of steps: from t^(1/2) to t^(-1/2) at
+ * the ceiling, from t^(-0.7) to t^(-1) at the floor. No single rate is above GUARD_SPREAD averages: those behind features that are nearly always 0 would be.
  *
  * What holds a rate stays: the difference is kept as a shift of the tensor's log learning rates, so that the optimizer's next word counts from
  * where the rate is, not from where it would have been. Nothing else that the cell sees is changed, and a step that was never held is what the
@@ -15,7 +15,7 @@
 
 #include "kernels/cell/features.h"
 
-#define GUARD_CEILING 0.75f
+#define GUARD_CEILING 0.5f
 #define GUARD_FLOOR 0.3f
 #define GUARD_SPREAD 30.0f
 #define GUARD_FREE 100.0f /* steps before it begins: rates start anywhere, and have to find their size */
@@ -32,7 +32,7 @@ CELL_FN float guard_log_ratio(lopt_dims d, const float *mean) {
 
 /* What a tensor's update is multiplied by in this step. mean_log_lr: its mean of alpha' (rule 11). Counts the step. */
 CELL_FN float guard_scale(float mean_log_lr, float log_ratio, float *state) {
-    const float signal = expf(-fabsf(log_ratio)), low = GUARD_FLOOR * signal, high = GUARD_CEILING * (1.0f + signal);
+    const float signal = expf(-fabsf(log_ratio)), low = GUARD_FLOOR * signal, high = GUARD_CEILING + signal;
     const float rate = expf(mean_log_lr + state[GUARD_SHIFT]), average = state[GUARD_AVERAGE];
     const float used = state[GUARD_STEPS] < GUARD_FREE ? rate : fminf(fmaxf(rate, low * average), high * average);
     if (used != rate) state[GUARD_SHIFT] = logf(used) - mean_log_lr;

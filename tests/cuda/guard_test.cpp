@@ -79,9 +79,10 @@ TEST_F(CudaGuard, LowersSingleRates) {
         EXPECT_GT(excess(state_of(cpu.opt.p), 2), 1.0f) << "nothing to lower";
         cpu.run(100, 102);
         gpu.run(0, 102);
-        EXPECT_NEAR(excess(state_of(cpu.opt.p), 2), 0.0f, 0.1f);
+        EXPECT_LT(excess(state_of(cpu.opt.p), 2), 0.1f) << "not lowered";
+        const double close = dtype == std::string("mixed") ? 1e-2 : 1e-4; // rounded averages tell a little less signal from noise
         for (size_t i = 0; i < sizes.size(); i++)
-            EXPECT_NEAR(excess(state_of(gpu.opt.p), i), excess(state_of(cpu.opt.p), i), 1e-3) << dtype << i;
+            EXPECT_NEAR(excess(state_of(gpu.opt.p), i), excess(state_of(cpu.opt.p), i), close) << dtype << i;
     }
 }
 

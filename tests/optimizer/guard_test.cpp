@@ -23,7 +23,7 @@ struct Reference {
     double used(double log_rate, double signal = 1) {
         const double average = sum / double(steps);
         double rate = std::exp(log_rate + shift);
-        if (steps >= 100) rate = std::clamp(rate, 0.3 * signal * average, 0.75 * (1 + signal) * average);
+        if (steps >= 100) rate = std::clamp(rate, 0.3 * signal * average, (0.5 + signal) * average);
         shift = std::log(rate) - log_rate;
         sum += rate;
         steps++;
