@@ -167,15 +167,16 @@ static int has_tensor(const safetensors_file *f, const char *name) {
     return 0;
 }
 
-/* A negative average of rates would turn updates round. */
+/* A negative average of rates would turn updates round, one of 0 after steps has no logarithm. */
 static lopt_status check_guard(const lopt_optimizer *opt, const char *values) {
     for (size_t i = 0; i < opt->num_tensors; i++) {
         float g[GUARD_STATE];
         memcpy(g, values + i * sizeof g, sizeof g); /* it may be unaligned */
-        LOPT_CHECK(g[GUARD_AVERAGE] >= 0.0f && isfinite(g[GUARD_AVERAGE]) && g[GUARD_STEPS] >= 0.0f && isfinite(g[GUARD_SHIFT]),
-                   LOPT_ERR_FORMAT,
-                   "tensor guard holds %g as an average of rates, %g as a number of steps and %g as a shift of log rates",
-                   (double)g[GUARD_AVERAGE], (double)g[GUARD_STEPS], (double)g[GUARD_SHIFT]);
+        const float average = g[GUARD_AVERAGE], steps = g[GUARD_STEPS], shift = g[GUARD_SHIFT];
+        const int begun = isfinite(average) && average > 0.0f && steps > 0.0f, fresh = average == 0.0f && steps == 0.0f;
+        LOPT_CHECK((begun || fresh) && isfinite(shift), LOPT_ERR_FORMAT,
+                   "tensor guard holds %g as an average of rates over %g steps, and %g as a shift of log rates", (double)average,
+                   (double)steps, (double)shift);
     }
     return LOPT_OK;
 }

@@ -221,7 +221,7 @@ TEST_F(GuardState, RefusesWhatIsNoRate) {
     std::string bytes = read_file(path);
     for (const std::string key : {"\"checksum\"", "\"lopt_version\""})
         bytes[bytes.find(key) + 1] = 'x'; // as other tools write files: without
-    for (const float wrong : {-1e-3f, NAN, INFINITY}) {
+    for (const float wrong : {-1e-3f, 0.0f, NAN, INFINITY}) {
         std::string damaged = bytes;
         std::memcpy(&damaged[damaged.size() - GUARD_STATE * sizeof wrong], &wrong,
                     sizeof wrong); // of the file's last tensor, the guard
