@@ -1,4 +1,5 @@
 /* State files (format lopt.state.v1): what an optimizer needs to go on with the same bits. */
+#include <float.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -167,14 +168,17 @@ static int has_tensor(const safetensors_file *f, const char *name) {
     return 0;
 }
 
+#define GUARD_SHIFT_MAX 150.0f /* log rates are within 33 of 0 */
+
 /* A negative average of rates would turn updates round, one of 0 after steps has no logarithm. */
 static lopt_status check_guard(const lopt_optimizer *opt, const char *values) {
     for (size_t i = 0; i < opt->num_tensors; i++) {
         float g[GUARD_STATE];
         memcpy(g, values + i * sizeof g, sizeof g); /* it may be unaligned */
         const float average = g[GUARD_AVERAGE], steps = g[GUARD_STEPS], shift = g[GUARD_SHIFT];
-        const int begun = isfinite(average) && average > 0.0f && steps > 0.0f, fresh = average == 0.0f && steps == 0.0f;
-        LOPT_CHECK((begun || fresh) && isfinite(shift), LOPT_ERR_FORMAT,
+        const int begun = isfinite(average) && average >= FLT_MIN && isfinite(steps) && steps > 0.0f,
+                  fresh = average == 0.0f && steps == 0.0f;
+        LOPT_CHECK((begun || fresh) && fabsf(shift) <= GUARD_SHIFT_MAX, LOPT_ERR_FORMAT,
                    "tensor guard holds %g as an average of rates over %g steps, and %g as a shift of log rates", (double)average,
                    (double)steps, (double)shift);
     }
@@ -199,7 +203,7 @@ static lopt_status find_tensors(lopt_optimizer *opt, const safetensors_file *f, 
     return memory_floats(PIECE, "a state", &l->buffer);
 }
 
-/* A state from before the guard, or with it off: it begins anew. */
+/* A state without one: the guard was off, and begins anew. */
 static lopt_status reset_guard(lopt_optimizer *opt) {
     const float zero[GUARD_STATE] = {0};
     for (size_t i = 0; i < opt->num_tensors; i++) {

@@ -23,7 +23,7 @@
       "easy for es, pes and nres, whose noise grows with their number")                                                             \
     X(CONFIG_BOOL, "bool", weights_guard, 1, "weights.guard", "false", 0, 0, NULL,                                                  \
       "optimizers made from the weights keep each tensor's learning rates near their average so far; training itself goes on "      \
-      "without, since what is trained under the guard leans on it")                                                                                                            \
+      "without, since what is trained under the guard leans on it")                                                                 \
     X(CONFIG_CHOICE, "choice", estimator, 0, "estimator", "tbptt", 0, 0, "tbptt|es|pes|nres|mix",                                   \
       "how the meta-gradient of a window is estimated: tbptt backpropagates through the window, exact but blind to what lies "      \
       "beyond it; es tries perturbed weights on the window, as blind; pes and nres keep each perturbed run going to the end of "    \

@@ -3,13 +3,14 @@
  * A learned optimizer cannot see how large its rates are, only how gradients behave. Far from what it was trained on it may raise them without
  * end; and once they are so small that parameters hardly move, each step's features are those of the last, and nothing turns their fall round.
  * So the geometric mean of a tensor's rates is held within two multiples of the average of those used so far, GUARD_FLOOR s and GUARD_CEILING
- * + s. The signal s is 1 for gradients that keep their value, and small for noise and for gradients that are nearly always zero, where rates
- * have to fall in the end. Held at a multiple c of it, the average goes as the power c - 1 of the number of steps: from t^(1/2) to t^(-1/2) at
- * the ceiling, from t^(-0.7) to t^(-1) at the floor. No single rate is above GUARD_SPREAD averages: those behind features that are nearly always 0 would be.
+ * + s. The signal s is 1 for gradients that keep their value and about 1/10 for noise, where rates have to fall in the end. (A gradient that is
+ * always 0 keeps its value.) Held at a multiple c of it, the average goes as the power c - 1 of the number of steps: from t^(1/2) to t^(-1/2)
+ * at the ceiling, from t^(-0.7) to t^(-1) at the floor. No single rate begins a step above GUARD_SPREAD averages; those of weights behind
+ * features that are nearly always 0 would.
  *
- * What holds a rate stays: the difference is kept as a shift of the tensor's log learning rates, so that the optimizer's next word counts from
- * where the rate is, not from where it would have been. Nothing else that the cell sees is changed, and a step that was never held is what the
- * rules say to the bit. */
+ * A hold lasts: the difference is kept as a shift of the tensor's log learning rates, so that the optimizer's next word counts from where the
+ * rate is, not from where it would have been. But for single rates that are lowered, the cell sees nothing of it, and a step that was never
+ * held is what the rules say to the bit. */
 #ifndef LOPT_CELL_GUARD_H
 #define LOPT_CELL_GUARD_H
 

@@ -194,7 +194,8 @@ __device__ static inline void advance_tile_mma(lopt_dims d, const gpu_model &m, 
     float *words = k.tiles + t * gpu_tile_floats(d, 1), *tile = words + lane.id;
     vf x[MMA_X], gbar[MMA_S], lam[MMA_S];
     mma_hidden h = hidden_load(words, lane);
-    const vf g = {gradient_of(m, k, i), gradient_of(m, k, i2)}, log_lr = vf_min(mixed_state::load_rate(tile, MMA_P + 2 * MMA_S), vf_set1(k.log_lr_max));
+    const vf g = {gradient_of(m, k, i), gradient_of(m, k, i2)};
+    const vf log_lr = vf_min(mixed_state::load_rate(tile, MMA_P + 2 * MMA_S), vf_set1(k.log_lr_max));
     for (int s = 0; s < MMA_S; s++) {
         gbar[s] = mixed_state::load_average(tile, MMA_P + s);
         lam[s] = mixed_state::load_average(tile, MMA_P + MMA_S + s);

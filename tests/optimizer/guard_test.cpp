@@ -221,12 +221,15 @@ TEST_F(GuardState, RefusesWhatIsNoRate) {
     std::string bytes = read_file(path);
     for (const std::string key : {"\"checksum\"", "\"lopt_version\""})
         bytes[bytes.find(key) + 1] = 'x'; // as other tools write files: without
-    for (const float wrong : {-1e-3f, 0.0f, NAN, INFINITY}) {
+    const std::pair<int, float> cases[] = {{GUARD_AVERAGE, -1e-3f}, {GUARD_AVERAGE, 0.0f},   {GUARD_AVERAGE, 1e-45f},
+                                           {GUARD_AVERAGE, NAN},    {GUARD_STEPS, INFINITY}, {GUARD_STEPS, 0.0f},
+                                           {GUARD_SHIFT, 1e30f},    {GUARD_SHIFT, NAN}};
+    for (const auto &[place, wrong] : cases) {
         std::string damaged = bytes;
-        std::memcpy(&damaged[damaged.size() - GUARD_STATE * sizeof wrong], &wrong,
-                    sizeof wrong); // of the file's last tensor, the guard
+        std::memcpy(&damaged[damaged.size() - size_t(GUARD_STATE - place) * sizeof wrong], &wrong,
+                    sizeof wrong); // the guard comes last
         write_file(path, damaged);
-        EXPECT_EQ(lopt_optimizer_load(n.opt.p, path.c_str()), LOPT_ERR_FORMAT) << wrong;
+        EXPECT_EQ(lopt_optimizer_load(n.opt.p, path.c_str()), LOPT_ERR_FORMAT) << place << ": " << wrong;
         EXPECT_NE(std::string(lopt_last_error()).find("guard"), std::string::npos) << lopt_last_error();
     }
     n.run(0, 3);

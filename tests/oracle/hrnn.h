@@ -168,8 +168,8 @@ template <class N> struct Optimizer {
         return d;
     }
 
-    // The guard's factor: from step 100 on, the tensor's geometric mean rate is kept between 0.3 s and 0.5 + s times the average of the
-    // rates that were used, by a shift that stays, s = exp(-|r|), r being the mean log ratio of the mean squares at the slowest and the fastest timescale.
+    // The guard's factor: from step 100 on, the tensor's geometric mean rate is kept between 0.3 s and 0.5 + s times the average of the rates
+    // that were used, by a shift that stays; s = exp(-|r|), r the mean log ratio of the mean squares at the slowest and the fastest timescale.
     N guard_factor(Tensor<N> &t, const std::vector<N> &mean) const {
         using std::exp, std::log;
         const Shape s = w.shape;
