@@ -112,7 +112,7 @@ template <class N> struct Tensor {
     std::vector<N> u;
     bool begun = false;
     N average = N(0), shift = N(0); // of the rates that the guard let through; of log rates
-    int guarded = 0;  // steps that it has seen
+    int guarded = 0;                // steps that it has seen
 };
 
 template <class N> struct Optimizer {
