@@ -89,16 +89,25 @@ static int report(const session *s, const iteration_report *r, const char *note)
     return stop || (s->options.stop && *s->options.stop);
 }
 
-static const char *note_of(const session *s) {
+/* What of the configuration leaves weights as they are, in a way that is easily overlooked. */
+static const char *stuck_note(const session *s) {
     const int only_exact = !estimator_of(&s->config)->perturbs; /* perturbations reach every weight */
     if (s->trainer->layout.dims.attention && !s->config.second_derivatives && only_exact)
         return "second_derivatives is false: the attention.* weights get no gradient and stay as they are";
     return NULL;
 }
 
+static const char *random_note(const session *s) {
+    const config_list *trained = &s->config.weights_trained;
+    const int all = trained->count == 1 && strcmp(trained->item[0], "*") == 0;
+    if (!all && s->config.weights_from[0] == 0)
+        return "weights.trained names part of the weights, and there is no weights.from: the others stay as they were drawn, at random";
+    return NULL;
+}
+
 static int report_notes(const session *s) {
     const iteration_report none = {0};
-    const char *notes[] = {s->note, note_of(s)};
+    const char *notes[] = {s->note, stuck_note(s), random_note(s)};
     int stop = s->options.stop && *s->options.stop;
     for (size_t i = 0; i < sizeof notes / sizeof notes[0]; i++)
         if (notes[i]) stop |= report(s, &none, notes[i]);

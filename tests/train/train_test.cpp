@@ -115,6 +115,16 @@ TEST(Train, SaysWhenAttentionCannotLearn) {
     EXPECT_TRUE(train(dir / "b", with(small_run, "iterations=4")).notes.empty());
 }
 
+TEST(Train, SaysWhenRandomWeightsStayAsTheyAre) {
+    ScratchDir dir;
+    const std::vector<std::string> part = with(with(small_run, "weights.trained=update.*"), "iterations=1");
+    Trained t = train(dir / "a", part);
+    ASSERT_EQ(t.status, LOPT_OK) << lopt_last_error();
+    ASSERT_EQ(t.notes.size(), 1u);
+    EXPECT_NE(t.notes[0].find("weights.from"), std::string::npos) << t.notes[0];
+    EXPECT_TRUE(train(dir / "b", with(part, "weights.from=" + (dir / "a/weights.safetensors"))).notes.empty());
+}
+
 // Every estimator, with as few pairs as each can have.
 class Estimators : public ::testing::TestWithParam<const char *> {
   protected:
