@@ -71,6 +71,7 @@ static void chunk_forward(const step_call *s, const group *g, size_t k) {
     const size_t F = (size_t)(d.param + dims_features(d));
     float buffer[STEP_CHUNK] __attribute__((aligned(64)));
     step_sums sums;
+    const float *guard = opt->guard ? opt->guard + GUARD_STATE * c->tensor : NULL;
     float *state = opt->state + opt->state_at[c->tensor] + c->first * (size_t)dims_state(d);
     const step_forward_args a = {c->n,
                                  state,
@@ -78,7 +79,8 @@ static void chunk_forward(const step_call *s, const group *g, size_t k) {
                                  chunk_gradients(s, c, buffer),
                                  opt->bias_param + c->tensor * padded(3 * d.param),
                                  s->mean_log_lr,
-                                 guard_log_lr_max(opt->guard ? opt->guard + GUARD_STATE * c->tensor : NULL),
+                                 guard_settled(guard),
+                                 guard_log_lr_max(guard),
                                  !opt->started[c->tensor],
                                  waiting(s, g, c, opt->move),
                                  d.attention ? waiting(s, g, c, opt->attend) : NULL,

@@ -9,8 +9,9 @@
  * features that are nearly always 0 would.
  *
  * A hold lasts: the difference is kept as a shift of the tensor's log learning rates, so that the optimizer's next word counts from where the
- * rate is, not from where it would have been. But for single rates that are lowered, the cell sees nothing of it, and a step that was never
- * held is what the rules say to the bit. */
+ * rate is, not from where it would have been. The shift passes into the single rates bit by bit, GUARD_SETTLE of it in a step: at once the
+ * cell would be disturbed, and if never, single rates that are held down would rise until all of them are at their bound, and a tensor's
+ * would say nothing any more beside another's. A step that was never held is what the rules say to the bit. */
 #ifndef LOPT_CELL_GUARD_H
 #define LOPT_CELL_GUARD_H
 
@@ -19,6 +20,7 @@
 #define GUARD_CEILING 0.5f
 #define GUARD_FLOOR 0.3f
 #define GUARD_SPREAD 30.0f
+#define GUARD_SETTLE 0.002f
 #define GUARD_FREE 100.0f /* steps before it begins: rates start anywhere, and have to find their size */
 
 /* Of each tensor: the average of the rates used, over how many steps, and the shift. Starts from 0. */
@@ -31,21 +33,25 @@ CELL_FN float guard_log_ratio(lopt_dims d, const float *mean) {
     return d.scales > 1 ? gam[d.scales - 1] - gam[0] : -INFINITY;
 }
 
+/* What is added to each of a tensor's log learning rates at the start of the step to come, and taken from its shift. state NULL: the guard
+ * is off. */
+CELL_FN float guard_settled(const float *state) { return state ? GUARD_SETTLE * state[GUARD_SHIFT] : 0.0f; }
+
+/* What single log learning rates are lowered to after that; INFINITY: they are not. */
+CELL_FN float guard_log_lr_max(const float *state) {
+    if (state == NULL || state[GUARD_STEPS] < GUARD_FREE) return INFINITY;
+    return logf(GUARD_SPREAD * state[GUARD_AVERAGE]) - (state[GUARD_SHIFT] - guard_settled(state));
+}
+
 /* What a tensor's update is multiplied by in this step. mean_log_lr: its mean of alpha' (rule 11). Counts the step. */
 CELL_FN float guard_scale(float mean_log_lr, float log_ratio, float *state) {
     const float signal = expf(-fabsf(log_ratio)), low = GUARD_FLOOR * signal, high = GUARD_CEILING + signal;
-    const float rate = expf(mean_log_lr + state[GUARD_SHIFT]), average = state[GUARD_AVERAGE];
+    const float shift = state[GUARD_SHIFT] - guard_settled(state), rate = expf(mean_log_lr + shift), average = state[GUARD_AVERAGE];
     const float used = state[GUARD_STEPS] < GUARD_FREE ? rate : fminf(fmaxf(rate, low * average), high * average);
-    if (used != rate) state[GUARD_SHIFT] = logf(used) - mean_log_lr;
+    state[GUARD_SHIFT] = used != rate ? logf(used) - mean_log_lr : shift;
     state[GUARD_STEPS] += 1.0f; /* stands still at 2^24, and the average goes on with that memory */
     state[GUARD_AVERAGE] += (used - average) / state[GUARD_STEPS];
     return expf(state[GUARD_SHIFT]);
-}
-
-/* What single log learning rates are lowered to before the step to come; INFINITY: they are not. state NULL: the guard is off. */
-CELL_FN float guard_log_lr_max(const float *state) {
-    if (state == NULL || state[GUARD_STEPS] < GUARD_FREE) return INFINITY;
-    return logf(GUARD_SPREAD * state[GUARD_AVERAGE]) - state[GUARD_SHIFT];
 }
 
 #endif

@@ -29,7 +29,7 @@ CELL_FN void forward_block(lopt_dims d, const cell_weights *w, const step_forwar
     for (int j = 0; j < P; j++) h[j] = vf_load(in + j * VF_LANES);
     for (int s = 0; s < S; s++) gbar[s] = vf_load(in + (P + s) * VF_LANES);
     for (int s = 0; s < S; s++) lam[s] = vf_load(in + (P + S + s) * VF_LANES);
-    vf log_lr = vf_min(vf_load(in + (C - 1) * VF_LANES), vf_set1(a->log_lr_max));
+    vf log_lr = vf_min(vf_load(in + (C - 1) * VF_LANES) + vf_set1(a->log_lr_add), vf_set1(a->log_lr_max));
     vf g = lanes == VF_LANES ? vf_load(a->grad + first) : vf_load_first(a->grad + first, lanes);
     cell_decays decays;
     decays_forward(d, w, h, a->first_step, &decays);

@@ -39,7 +39,8 @@ typedef struct step_forward_args {
     const float *grad;     /* [n] */
     const float *bias;     /* [3P] from above, 64-byte aligned: kernels->biases */
     float mean_log_lr;     /* mean of alpha over all taking part, before this step */
-    float log_lr_max;      /* each alpha is lowered to it first; INFINITY: none is */
+    float log_lr_add;      /* each alpha is raised by it first, */
+    float log_lr_max;      /* and then lowered to it; INFINITY: none is */
     int first_step;        /* 1: decays are 0 */
     float *move;           /* [n] out: exp(a' + k_off) d, the exponent held at 80 */
     float *attend;         /* [n] out: exp(a') e; NULL without attention */

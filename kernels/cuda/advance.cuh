@@ -11,6 +11,7 @@
 #include "kernels/cuda/kernels.h"
 
 #include "kernels/cell/gru.h"
+#include "kernels/cell/guard.h"
 #include "kernels/cell/readout.h"
 
 /* The shapes that are compiled with constant sizes, and all others. Tensor and global sizes do not matter here. */
@@ -29,6 +30,7 @@ struct chunk_work {
     const float *bias; /* [3P], shared memory */
     const void *grads; /* of the chunk's first parameter */
     float divisor, mean_log_lr;
+    float log_lr_add;     /* each alpha is raised by it first: guard_settled */
     float log_lr_max;     /* see gpu_model */
     float *tiles;         /* the chunk's private state */
     float *move, *attend; /* of that parameter */
@@ -72,6 +74,10 @@ struct mixed_state {
     }
 };
 
+/* Log learning rates as the guard lets a step begin. */
+__device__ static inline vf begin_rates(const chunk_work &k, vf log_lr) {
+    return vf_min(log_lr + vf_set1(k.log_lr_add), vf_set1(k.log_lr_max));
+}
 __device__ static inline bool first_step(const chunk_work &k) { return k.log_lr_max > GPU_UNBOUND; }
 
 __device__ static inline float gradient_of(const gpu_model &m, const chunk_work &k, unsigned i) {
@@ -112,7 +118,7 @@ __device__ static inline void advance_tile(lopt_dims d, const gpu_model &m, cons
     const vf g = {gradient_of(m, k, i), gradient_of(m, k, i2)};
     for (int j = 0; j < P; j++) h[j] = state::load_hidden(tile, j);
     for (int s = 0; s < S; s++) gbar[s] = state::load_average(tile, P + s), lam[s] = state::load_average(tile, P + S + s);
-    const vf log_lr = vf_min(state::load_rate(tile, C - 1), vf_set1(k.log_lr_max));
+    const vf log_lr = begin_rates(k, state::load_rate(tile, C - 1));
     cell_decays decays;
     decays_forward(d, &w, h, first_step(k), &decays);
     averages_forward(d, &decays, g, gbar, lam);
@@ -135,6 +141,7 @@ __device__ static inline chunk_work chunk_begin(lopt_dims d, const gpu_model &m,
     k.grads = number_at(m.grad_type, m.buffers[c.tensor].grads, c.first);
     k.divisor = gradient_divisor(m);
     k.mean_log_lr = m.control->mean_log_lr;
+    k.log_lr_add = guard_settled(m.guard ? m.guard + GUARD_STATE * c.tensor : NULL);
     k.log_lr_max = m.log_lr_max[c.tensor];
     k.tiles = m.state + tile_at * gpu_tile_floats(d, m.mixed);
     k.move = m.move + at;

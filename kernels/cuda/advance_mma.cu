@@ -195,7 +195,7 @@ __device__ static inline void advance_tile_mma(lopt_dims d, const gpu_model &m, 
     vf x[MMA_X], gbar[MMA_S], lam[MMA_S];
     mma_hidden h = hidden_load(words, lane);
     const vf g = {gradient_of(m, k, i), gradient_of(m, k, i2)};
-    const vf log_lr = vf_min(mixed_state::load_rate(tile, MMA_P + 2 * MMA_S), vf_set1(k.log_lr_max));
+    const vf log_lr = begin_rates(k, mixed_state::load_rate(tile, MMA_P + 2 * MMA_S));
     for (int s = 0; s < MMA_S; s++) {
         gbar[s] = mixed_state::load_average(tile, MMA_P + s);
         lam[s] = mixed_state::load_average(tile, MMA_P + MMA_S + s);

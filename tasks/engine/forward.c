@@ -90,7 +90,7 @@ static void tensor_cells(unroll_run *r, const prepared_weights *w, size_t i, con
         const size_t at = r->param_at[i] + first;
         float *state = r->state + r->state_at[i] + first * (size_t)C;
         step_forward_args a = {n - first < STEP_CHUNK ? n - first : STEP_CHUNK,
-                               state, state, grad + at, s->bias_param, mean, INFINITY, r->at.step == 0, s->move + at,
+                               state, state, grad + at, s->bias_param, mean, 0.0f, INFINITY, r->at.step == 0, s->move + at,
                                d.attention ? s->attend + at : NULL,
                                gates ? gates + (r->state_at[i] / (size_t)C + first) * (size_t)(3 * d.param) : NULL, &sums};
         r->kernels->step_forward(w, &a);

@@ -1,6 +1,5 @@
 // A model whose parameters and gradients are in the memory of a device, beside tests/optimizer/support.h's on the host.
 #pragma once
-#include <map>
 
 #include "tests/cuda/emulated_gpu.h"
 #include "tests/optimizer/support.h"
@@ -147,24 +146,4 @@ inline void expect_close_states(lopt_optimizer *got, lopt_optimizer *want) {
     }
     safetensors_close(a);
     safetensors_close(b);
-}
-
-// Tensors of a state file by name.
-using State = std::map<std::string, std::vector<float>>;
-inline State state_of(lopt_optimizer *opt) {
-    State out;
-    ScratchDir dir;
-    safetensors_file *f = nullptr;
-    EXPECT_EQ(lopt_optimizer_save(opt, (dir / "s").c_str()), LOPT_OK) << lopt_last_error();
-    EXPECT_EQ(safetensors_open((dir / "s").c_str(), &f), LOPT_OK);
-    for (size_t k = 0; f && k < safetensors_num_tensors(f); k++) {
-        const safetensors_tensor *t = safetensors_tensor_at(f, k);
-        const void *data = nullptr;
-        if (safetensors_count(t) == 0 || safetensors_data(f, t, &data) != LOPT_OK) continue;
-        auto &to = out[t->name];
-        to.resize(safetensors_count(t));
-        std::memcpy(to.data(), data, to.size() * sizeof(float));
-    }
-    safetensors_close(f);
-    return out;
 }

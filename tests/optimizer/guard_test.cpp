@@ -16,7 +16,8 @@ lopt_optimizer_options guarded(const char *guard) {
     return o;
 }
 
-// Its definition in double. signal: 1 for gradients that stay as they are.
+// Its definition in double, for an optimizer that does not answer to what passes from the shift into its rates: in all, nothing changes.
+// signal: 1 for gradients that stay as they are.
 struct Reference {
     double sum = 0, shift = 0;
     size_t steps = 0;
@@ -34,11 +35,17 @@ struct Reference {
 void expect_scales(double log_factor, double log_ratio) {
     float state[GUARD_STATE] = {0};
     Reference r;
+    double passed = 0; // from the shift into the rates
     for (int t = 0; t < 400; t++) {
         const float log_rate = float(-7 + log_factor * std::fmin(t, 300)); // and what it does once rates stand still again
-        r.used(double(log_rate), std::exp(-std::fabs(log_ratio)));
-        ASSERT_NEAR(guard_scale(log_rate, float(log_ratio), state), std::exp(r.shift), 1e-4 * std::exp(r.shift))
+        passed += double(guard_settled(state));
+        const double used = r.used(double(log_rate), std::exp(-std::fabs(log_ratio))), rate = double(log_rate) + passed;
+        ASSERT_NEAR(std::exp(rate) * double(guard_scale(float(rate), float(log_ratio), state)), used, 1e-4 * used)
             << "factor " << log_factor << ", step " << t;
+    }
+    EXPECT_NEAR(passed + double(state[GUARD_SHIFT]), r.shift, 1e-4);
+    if (std::fabs(r.shift) > 0.1) {
+        EXPECT_GT(passed / r.shift, 0.1);
     }
     EXPECT_EQ(state[GUARD_STEPS], 400.0f);
     EXPECT_NEAR(state[GUARD_AVERAGE], r.sum / 400, 1e-4 * r.sum / 400);
@@ -62,7 +69,10 @@ TEST(Guard, WhatTurnsRoundIsHeldNoLonger) {
     float state[GUARD_STATE] = {0}, held = 1.0f;
     for (int t = 0; t < 200; t++) held = guard_scale(-7.0f + 0.1f * float(t), 0.0f, state);
     EXPECT_LT(held, 1e-3f);
-    EXPECT_EQ(guard_scale(-7.0f + 0.1f * 198.0f, 0.0f, state), held) << "a tenth less counts from where the rate was";
+    const float settled = guard_settled(state);
+    EXPECT_FLOAT_EQ(settled, 0.002f * std::log(held));
+    EXPECT_NEAR(guard_scale(-7.0f + 0.1f * 198.0f + settled, 0.0f, state) * std::exp(settled), held, 1e-5 * held)
+        << "a tenth less counts from where the rate was";
 }
 
 TEST(Guard, NoRateIsFarAboveTheAverage) {
@@ -75,7 +85,9 @@ TEST(Guard, NoRateIsFarAboveTheAverage) {
     EXPECT_NEAR(guard_log_lr_max(state), -7 + std::log(30.0), 1e-5);
     for (int t = 0; t < 10; t++) guard_scale(-2.0f, 0.0f, state);
     EXPECT_LT(state[GUARD_SHIFT], -4.0f);
-    EXPECT_NEAR(guard_log_lr_max(state) + state[GUARD_SHIFT], std::log(30.0 * double(state[GUARD_AVERAGE])), 1e-5);
+    const float left = state[GUARD_SHIFT] - guard_settled(state);
+    EXPECT_NEAR(guard_log_lr_max(state) + left, std::log(30.0 * double(state[GUARD_AVERAGE])), 1e-5);
+    EXPECT_EQ(guard_settled(nullptr), 0.0f);
 }
 
 TEST(Guard, LeavesWhatIsWithinItsBoundsToTheBit) {
@@ -127,6 +139,24 @@ TEST(Guard, ScalesTheUpdate) {
     }
     EXPECT_LT(on.back(), 0.1 * off.back());
     EXPECT_EQ(moves(nullptr, 170), off) << "weights that do not say so have none";
+}
+
+// Of what is held back, and of what is lifted, a part passes into the single rates in every step; the rate that is used is the same.
+TEST(Guard, PassesIntoTheRates) {
+    for (const float log_factor : {0.1f, -0.1f}) {
+        Model m({5}, "attention=0");
+        raise_rates(m.weights.p, log_factor);
+        const lopt_optimizer_options o = guarded("on");
+        ASSERT_EQ(m.create(&o), LOPT_OK) << lopt_last_error();
+        m.run(0, 150);
+        State before = state_of(m.opt.p);
+        m.run(150, 151);
+        State after = state_of(m.opt.p);
+        const float shift = before["guard"][GUARD_SHIFT];
+        EXPECT_LT(shift * log_factor, -0.1f);
+        for (size_t i = 0; i < 5; i++)
+            EXPECT_NEAR(after["log_lr.0"][i], before["log_lr.0"][i] + log_factor + 0.002f * shift, 1e-5f) << i;
+    }
 }
 
 TEST(Guard, IsWhatTheWeightsSayUnlessTheUserDoes) {

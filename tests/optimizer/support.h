@@ -1,6 +1,7 @@
 // A small model with reproducible gradients, for the optimizer's tests.
 #pragma once
 #include <cstdint>
+#include <map>
 #include <numeric>
 
 #include "tests/support/golden.h"
@@ -65,3 +66,23 @@ struct Model {
     }
     lopt_status swap() { return lopt_optimizer_swap(opt.p, pointers(params).data(), nullptr); }
 };
+
+// Tensors of a state file by name.
+using State = std::map<std::string, std::vector<float>>;
+inline State state_of(lopt_optimizer *opt) {
+    State out;
+    ScratchDir dir;
+    safetensors_file *f = nullptr;
+    EXPECT_EQ(lopt_optimizer_save(opt, (dir / "s").c_str()), LOPT_OK) << lopt_last_error();
+    EXPECT_EQ(safetensors_open((dir / "s").c_str(), &f), LOPT_OK);
+    for (size_t k = 0; f && k < safetensors_num_tensors(f); k++) {
+        const safetensors_tensor *t = safetensors_tensor_at(f, k);
+        const void *data = nullptr;
+        if (safetensors_count(t) == 0 || safetensors_data(f, t, &data) != LOPT_OK) continue;
+        auto &to = out[t->name];
+        to.resize(safetensors_count(t));
+        std::memcpy(to.data(), data, to.size() * sizeof(float));
+    }
+    safetensors_close(f);
+    return out;
+}

@@ -169,7 +169,7 @@ template <class N> struct Optimizer {
     }
 
     // The guard's factor: from step 100 on, the tensor's geometric mean rate is kept between 0.3 s and 0.5 + s times the average of the rates
-    // that were used, by a shift that stays; s = exp(-|r|), r the mean log ratio of the mean squares at the slowest and the fastest timescale.
+    // that were used, by a shift of log rates; s = exp(-|r|), r the mean log ratio of the mean squares at the slowest and the fastest timescale.
     N guard_factor(Tensor<N> &t, const std::vector<N> &mean) const {
         using std::exp, std::log;
         const Shape s = w.shape;
@@ -197,11 +197,13 @@ template <class N> struct Optimizer {
         for (size_t i = 0; i < bias.size(); i++) bias[i] = bias[i] + more[i];
         std::vector<N> mean(size_t(s.P + s.X()), N(0)), d, e, rate;
         N d_square(0), e_square(0);
-        // No rate begins a step above 30 times the average of those used.
+        // 0.002 of the shift passes into the single rates, none of which begins a step above 30 times the average of those used.
+        const N settled = guard ? N(0.002) * t.shift : N(0);
+        t.shift = t.shift - settled;
         const double most = guard && t.guarded >= 100 ? std::log(30 * value(t.average)) - value(t.shift) : 1e300;
         for (size_t i = 0; i < t.p.size(); i++) {
             Parameter<N> &p = t.p[i];
-            p.alpha = clip(p.alpha, -1e300, most);
+            p.alpha = clip(p.alpha + settled, -1e300, most);
             const std::vector<N> x = features(p, g[i], t.begun, mean_alpha);
             p.h = gru(w, "param_rnn", x, p.h, bias);
             for (int k = 0; k < s.P; k++) mean[size_t(k)] = mean[size_t(k)] + p.h[size_t(k)] / n;
