@@ -3,9 +3,10 @@
  * A learned optimizer cannot see how large its rates are, only how gradients behave. Far from what it was trained on it may raise them without
  * end; and once they are so small that parameters hardly move, each step's features are those of the last, and nothing turns their fall round.
  * So the geometric mean of a tensor's rates is held within two multiples of the average of those used so far, GUARD_FLOOR s and GUARD_CEILING
- * + s. The signal s is 1 for gradients that keep their value and about 1/10 for noise, where rates have to fall in the end. (A gradient that is
- * always 0 keeps its value.) Held at a multiple c of it, the average goes as the power c - 1 of the number of steps: from t^(1/2) to t^(-1/2)
- * at the ceiling, from t^(-0.7) to t^(-1) at the floor. No single rate begins a step above GUARD_SPREAD averages; those of weights behind
+ * + s, of which GUARD_CEILING falls like t^(-1/2) from step GUARD_LATE on. The signal s is 1 for gradients that keep their value and about 1/10
+ * for noise, where rates have to fall in the end. (A gradient that is always 0 keeps its value.) Held at a multiple c of it, the average goes
+ * as the power c - 1 of the number of steps: at the ceiling from t^(1/2) to t^(-0.4), in the long run from t^0 to t^(-0.9); at the floor from
+ * t^(-0.7) to t^(-1). In noise that is fast enough to settle and slow enough to get anywhere (Robbins and Monro 1951). No single rate begins a step above GUARD_SPREAD averages; those of weights behind
  * features that are nearly always 0 would.
  *
  * A hold lasts: the difference is kept as a shift of the tensor's log learning rates, so that the optimizer's next word counts from where the
@@ -21,7 +22,8 @@
 #define GUARD_FLOOR 0.3f
 #define GUARD_SPREAD 30.0f
 #define GUARD_SETTLE 0.002f
-#define GUARD_FREE 100.0f /* steps before it begins: rates start anywhere, and have to find their size */
+#define GUARD_FREE 100.0f  /* steps before it begins: rates start anywhere, and have to find their size */
+#define GUARD_LATE 2000.0f /* steps after which the ceiling comes down */
 
 /* Of each tensor: the average of the rates used, over how many steps, and the shift. Starts from 0. */
 enum { GUARD_AVERAGE, GUARD_STEPS, GUARD_SHIFT, GUARD_STATE };
@@ -43,9 +45,15 @@ CELL_FN float guard_log_lr_max(const float *state) {
     return logf(GUARD_SPREAD * state[GUARD_AVERAGE]) - (state[GUARD_SHIFT] - guard_settled(state));
 }
 
+/* The highest multiple of the average that is let through, after so many steps: less and less above the signal alone, so that what noise
+ * leaves of the loss goes on falling. */
+CELL_FN float guard_ceiling(float signal, float steps) {
+    return signal + GUARD_CEILING * fminf(1.0f, sqrtf(GUARD_LATE / fmaxf(steps, 1.0f)));
+}
+
 /* What a tensor's update is multiplied by in this step. mean_log_lr: its mean of alpha' (rule 11). Counts the step. */
 CELL_FN float guard_scale(float mean_log_lr, float log_ratio, float *state) {
-    const float signal = expf(-fabsf(log_ratio)), low = GUARD_FLOOR * signal, high = GUARD_CEILING + signal;
+    const float signal = expf(-fabsf(log_ratio)), low = GUARD_FLOOR * signal, high = guard_ceiling(signal, state[GUARD_STEPS]);
     const float shift = state[GUARD_SHIFT] - guard_settled(state), rate = expf(mean_log_lr + shift), average = state[GUARD_AVERAGE];
     const float used = state[GUARD_STEPS] < GUARD_FREE ? rate : fminf(fmaxf(rate, low * average), high * average);
     state[GUARD_SHIFT] = used != rate ? logf(used) - mean_log_lr : shift;

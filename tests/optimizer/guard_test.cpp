@@ -24,7 +24,8 @@ struct Reference {
     double used(double log_rate, double signal = 1) {
         const double average = sum / double(steps);
         double rate = std::exp(log_rate + shift);
-        if (steps >= 100) rate = std::clamp(rate, 0.3 * signal * average, (0.5 + signal) * average);
+        const double above = steps < 2000 ? 0.5 : 0.5 * std::sqrt(2000 / double(steps));
+        if (steps >= 100) rate = std::clamp(rate, 0.3 * signal * average, (above + signal) * average);
         shift = std::log(rate) - log_rate;
         sum += rate;
         steps++;
@@ -36,8 +37,9 @@ void expect_scales(double log_factor, double log_ratio) {
     float state[GUARD_STATE] = {0};
     Reference r;
     double passed = 0; // from the shift into the rates
-    for (int t = 0; t < 400; t++) {
-        const float log_rate = float(-7 + log_factor * std::fmin(t, 300)); // and what it does once rates stand still again
+    const int moving = std::fabs(log_factor) < 0.01 ? 3900 : 300;
+    for (int t = 0; t < 4000; t++) {
+        const float log_rate = float(-7 + log_factor * std::fmin(t, moving)); // and what it does once rates stand still again
         passed += double(guard_settled(state));
         const double used = r.used(double(log_rate), std::exp(-std::fabs(log_ratio))), rate = double(log_rate) + passed;
         ASSERT_NEAR(std::exp(rate) * double(guard_scale(float(rate), float(log_ratio), state)), used, 1e-4 * used)
@@ -47,8 +49,8 @@ void expect_scales(double log_factor, double log_ratio) {
     if (std::fabs(r.shift) > 0.1) {
         EXPECT_GT(passed / r.shift, 0.1);
     }
-    EXPECT_EQ(state[GUARD_STEPS], 400.0f);
-    EXPECT_NEAR(state[GUARD_AVERAGE], r.sum / 400, 1e-4 * r.sum / 400);
+    EXPECT_EQ(state[GUARD_STEPS], 4000.0f);
+    EXPECT_NEAR(state[GUARD_AVERAGE], r.sum / 4000, 1e-4 * r.sum / 4000);
 }
 
 TEST(Guard, HoldsWhatRisesAndLiftsWhatDies) {
@@ -63,6 +65,14 @@ TEST(Guard, HoldsWhatRisesAndLiftsWhatDies) {
     EXPECT_GT(dying.used(-2000), 1e-4) << "without the guard: e^-1000";
     EXPECT_LT(noise.used(0, 1.0 / 16), 0.4) << "rates that stay as they are have to fall in noise";
     EXPECT_LT(noise_dying.used(-2000, 1.0 / 16), 1e-4) << "and may fall faster there";
+}
+
+TEST(Guard, CeilingComesDownInTheLongRun) {
+    for (const float signal : {0.0f, 0.1f, 1.0f}) {
+        for (const float steps : {0.0f, 100.0f, 2000.0f}) EXPECT_EQ(guard_ceiling(signal, steps), 0.5f + signal);
+        EXPECT_FLOAT_EQ(guard_ceiling(signal, 8000.0f), 0.25f + signal);
+        EXPECT_FLOAT_EQ(guard_ceiling(signal, 2e5f), 0.05f + signal);
+    }
 }
 
 TEST(Guard, WhatTurnsRoundIsHeldNoLonger) {
