@@ -98,10 +98,10 @@ static const char *stuck_note(const session *s) {
 }
 
 static const char *random_note(const session *s) {
-    const config_list *trained = &s->config.weights_trained;
-    const int all = trained->count == 1 && strcmp(trained->item[0], "*") == 0;
-    if (!all && s->config.weights_from[0] == 0)
-        return "weights.trained names part of the weights, and there is no weights.from: the others stay as they were drawn, at random";
+    size_t trained = 0;
+    for (size_t i = 0; i < s->trainer->layout.count; i++) trained += s->trainer->meta.trained[i] != 0.0f;
+    if (trained < s->trainer->layout.count && s->config.weights_from[0] == 0)
+        return "weights.trained names part of the weights, and there is no weights.from: the others stay as they were drawn";
     return NULL;
 }
 

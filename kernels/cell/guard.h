@@ -3,11 +3,11 @@
  * A learned optimizer cannot see how large its rates are, only how gradients behave. Far from what it was trained on it may raise them without
  * end; and once they are so small that parameters hardly move, each step's features are those of the last, and nothing turns their fall round.
  * So the geometric mean of a tensor's rates is held within two multiples of the average of those used so far, GUARD_FLOOR s and GUARD_CEILING
- * + s, of which GUARD_CEILING falls like t^(-1/2) from step GUARD_LATE on. The signal s is 1 for gradients that keep their value and about 1/10
- * for noise, where rates have to fall in the end. (A gradient that is always 0 keeps its value.) Held at a multiple c of it, the average goes
- * as the power c - 1 of the number of steps: at the ceiling from t^(1/2) to t^(-0.4), in the long run from t^0 to t^(-0.9); at the floor from
- * t^(-0.7) to t^(-1). In noise that is fast enough to settle and slow enough to get anywhere (Robbins and Monro 1951). No single rate begins a step above GUARD_SPREAD averages; those of weights behind
- * features that are nearly always 0 would.
+ * + s, of which GUARD_CEILING falls like t^(-1/2) from step GUARD_LATE on, to GUARD_LEAST. The signal s is 1 for gradients that keep their value
+ * and about 1/10 for noise, where rates have to fall in the end. (A gradient that is always 0 keeps its value.) Held at a multiple c of it, the
+ * average goes as the power c - 1 of the number of steps: at the ceiling from t^(1/2) to t^(-0.4), in the long run from t^(0.1) to t^(-0.9); at
+ * the floor from t^(-0.7) to t^(-1). At the ceiling noise settles, and the sum of all rates still has no bound (Robbins and Monro 1951). No
+ * single rate begins a step above GUARD_SPREAD averages; those of weights behind features that are nearly always 0 would.
  *
  * A hold lasts: the difference is kept as a shift of the tensor's log learning rates, so that the optimizer's next word counts from where the
  * rate is, not from where it would have been. The shift passes into the single rates bit by bit, GUARD_SETTLE of it in a step: at once the
@@ -24,6 +24,7 @@
 #define GUARD_SETTLE 0.002f
 #define GUARD_FREE 100.0f  /* steps before it begins: rates start anywhere, and have to find their size */
 #define GUARD_LATE 2000.0f /* steps after which the ceiling comes down */
+#define GUARD_LEAST 0.1f   /* what it comes down to above the signal, or sums of rates would be bounded where s is 0 */
 
 /* Of each tensor: the average of the rates used, over how many steps, and the shift. Starts from 0. */
 enum { GUARD_AVERAGE, GUARD_STEPS, GUARD_SHIFT, GUARD_STATE };
@@ -35,8 +36,8 @@ CELL_FN float guard_log_ratio(lopt_dims d, const float *mean) {
     return d.scales > 1 ? gam[d.scales - 1] - gam[0] : -INFINITY;
 }
 
-/* What is added to each of a tensor's log learning rates at the start of the step to come, and taken from its shift. state NULL: the guard
- * is off. */
+/* What is added to each of a tensor's log learning rates at the start of the step to come, and taken from its shift; what the cell sees of
+ * the model's mean rate is from before. state NULL: the guard is off. */
 CELL_FN float guard_settled(const float *state) { return state ? GUARD_SETTLE * state[GUARD_SHIFT] : 0.0f; }
 
 /* What single log learning rates are lowered to after that; INFINITY: they are not. */
@@ -48,7 +49,7 @@ CELL_FN float guard_log_lr_max(const float *state) {
 /* The highest multiple of the average that is let through, after so many steps: less and less above the signal alone, so that what noise
  * leaves of the loss goes on falling. */
 CELL_FN float guard_ceiling(float signal, float steps) {
-    return signal + GUARD_CEILING * fminf(1.0f, sqrtf(GUARD_LATE / fmaxf(steps, 1.0f)));
+    return signal + fmaxf(GUARD_LEAST, GUARD_CEILING * fminf(1.0f, sqrtf(GUARD_LATE / fmaxf(steps, 1.0f))));
 }
 
 /* What a tensor's update is multiplied by in this step. mean_log_lr: its mean of alpha' (rule 11). Counts the step. */

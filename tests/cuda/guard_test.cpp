@@ -87,6 +87,34 @@ TEST_F(CudaGuard, LowersSingleRates) {
     }
 }
 
+TEST_F(CudaGuard, PassesIntoTheRates) {
+    for (const char *dtype : {"fp32", "mixed"})
+        for (const char *shape : {"attention=0", "attention=1"}) {
+            Model m({5, 70}, shape);
+            raise_rates(m.weights.p, 0.1f);
+            DeviceModel<> gpu(m);
+            ASSERT_EQ(gpu.create(with_guard("cuda", dtype)), LOPT_OK) << lopt_last_error();
+            gpu.run(0, 130);
+            State before = state_of(gpu.opt.p);
+            gpu.run(130, 131);
+            State after = state_of(gpu.opt.p);
+            for (size_t i = 0; i < 2; i++) {
+                const float shift = before["guard"][GUARD_STATE * i + GUARD_SHIFT];
+                EXPECT_LT(shift, -1.0f);
+                const std::string name = "log_lr." + std::to_string(i);
+                for (size_t j = 0; j < before[name].size(); j++)
+                    EXPECT_NEAR(after[name][j], before[name][j] + 0.1f + 0.002f * shift, 1e-5f) << dtype << shape << i;
+            }
+            gpu.host.gradients(131);
+            gpu.write_grads();
+            ASSERT_EQ(gpu.step({false, true}), LOPT_OK);
+            State rested = state_of(gpu.opt.p);
+            EXPECT_EQ(rested["log_lr.1"], after["log_lr.1"]) << "rested";
+            EXPECT_EQ(rested["guard"][GUARD_STATE + GUARD_SHIFT], after["guard"][GUARD_STATE + GUARD_SHIFT]);
+            EXPECT_NE(rested["log_lr.0"], after["log_lr.0"]);
+        }
+}
+
 TEST_F(CudaGuard, GoesOnWithTheSameBits) {
     Model a(few, "attention=0"), b(few, "attention=0"), c(few, "attention=0");
     for (Model *m : {&a, &b, &c}) raise_rates(m->weights.p, 0.06f);

@@ -24,7 +24,7 @@ struct Reference {
     double used(double log_rate, double signal = 1) {
         const double average = sum / double(steps);
         double rate = std::exp(log_rate + shift);
-        const double above = steps < 2000 ? 0.5 : 0.5 * std::sqrt(2000 / double(steps));
+        const double above = steps < 2000 ? 0.5 : std::fmax(0.1, 0.5 * std::sqrt(2000 / double(steps)));
         if (steps >= 100) rate = std::clamp(rate, 0.3 * signal * average, (above + signal) * average);
         shift = std::log(rate) - log_rate;
         sum += rate;
@@ -71,7 +71,7 @@ TEST(Guard, CeilingComesDownInTheLongRun) {
     for (const float signal : {0.0f, 0.1f, 1.0f}) {
         for (const float steps : {0.0f, 100.0f, 2000.0f}) EXPECT_EQ(guard_ceiling(signal, steps), 0.5f + signal);
         EXPECT_FLOAT_EQ(guard_ceiling(signal, 8000.0f), 0.25f + signal);
-        EXPECT_FLOAT_EQ(guard_ceiling(signal, 2e5f), 0.05f + signal);
+        for (const float steps : {2e5f, 1e7f}) EXPECT_FLOAT_EQ(guard_ceiling(signal, steps), 0.1f + signal);
     }
 }
 
@@ -167,6 +167,54 @@ TEST(Guard, PassesIntoTheRates) {
         for (size_t i = 0; i < 5; i++)
             EXPECT_NEAR(after["log_lr.0"][i], before["log_lr.0"][i] + log_factor + 0.002f * shift, 1e-5f) << i;
     }
+}
+
+// A state that is some thousands of steps old: written by hand into the file of one of 130.
+TEST(Guard, CeilingOfAnOptimizerComesDown) {
+    ScratchDir dir;
+    Model m({1}, "attention=0");
+    raise_rates(m.weights.p, 0.1f);
+    const lopt_optimizer_options o = guarded("on");
+    ASSERT_EQ(m.create(&o), LOPT_OK) << lopt_last_error();
+    m.grads[0][0] = 1.0f; // always: nothing but signal
+    for (int t = 0; t < 130; t++) ASSERT_EQ(m.step(), LOPT_OK) << lopt_last_error();
+    ASSERT_EQ(lopt_optimizer_save(m.opt.p, (dir / "s").c_str()), LOPT_OK) << lopt_last_error();
+    std::string bytes = read_file(dir / "s");
+    for (const std::string key : {"\"checksum\"", "\"lopt_version\""}) bytes[bytes.find(key) + 1] = 'x';
+    const float old = 8000.0f;
+    std::memcpy(&bytes[bytes.size() - size_t(GUARD_STATE - GUARD_STEPS) * sizeof old], &old, sizeof old);
+    write_file(dir / "s", bytes);
+    ASSERT_EQ(lopt_optimizer_load(m.opt.p, (dir / "s").c_str()), LOPT_OK) << lopt_last_error();
+    State before = state_of(m.opt.p);
+    ASSERT_EQ(before["guard"][GUARD_STEPS], old);
+    ASSERT_EQ(m.step(), LOPT_OK);
+    State after = state_of(m.opt.p);
+    const float used = std::exp(after["log_lr.0"][0] + after["guard"][GUARD_SHIFT]);
+    EXPECT_NEAR(used / before["guard"][GUARD_AVERAGE], 1.25f, 1e-3f);
+}
+
+// A tensor that rests, and a step that is skipped, leave rates and shift as they are.
+TEST(Guard, NothingPassesWhereNoStepIsTaken) {
+    Model m({3, 40}, "attention=0");
+    raise_rates(m.weights.p, 0.1f);
+    const lopt_optimizer_options o = guarded("on");
+    ASSERT_EQ(m.create(&o), LOPT_OK) << lopt_last_error();
+    m.run(0, 130);
+    const State held = state_of(m.opt.p);
+    m.gradients(130);
+    m.grads[1][0] = INFINITY;
+    ASSERT_EQ(m.step(), LOPT_OK);
+    EXPECT_EQ(state_of(m.opt.p), held) << "skipped";
+    m.gradients(131);
+    auto g = Model::pointers(m.grads);
+    std::vector<const float *> resting(g.begin(), g.end());
+    resting[1] = nullptr;
+    ASSERT_EQ(lopt_optimizer_step(m.opt.p, Model::pointers(m.params).data(), resting.data(), nullptr), LOPT_OK);
+    State after = state_of(m.opt.p), before = held;
+    EXPECT_LT(before["guard"][GUARD_STATE + GUARD_SHIFT], -0.1f);
+    EXPECT_EQ(after["log_lr.1"], before["log_lr.1"]);
+    EXPECT_NE(after["log_lr.0"], before["log_lr.0"]);
+    for (int k = 0; k < GUARD_STATE; k++) EXPECT_EQ(after["guard"][size_t(GUARD_STATE + k)], before["guard"][size_t(GUARD_STATE + k)]);
 }
 
 TEST(Guard, IsWhatTheWeightsSayUnlessTheUserDoes) {
