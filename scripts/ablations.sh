@@ -1,7 +1,7 @@
 #!/bin/sh
 # What the parts of the optimizer bring, and what the estimators bring, at equal cost of meta-training: trains variants of the first
 # stage, each from fresh weights on the same tasks, and judges them side by side on tasks that are neither trained on nor held out.
-# Usage: scripts/ablations.sh [DIR] [ITERATIONS]      (default: runs/ablations 2500; some 15 minutes on two cores)
+# Usage: scripts/ablations.sh [DIR] [ITERATIONS]      (default: runs/ablations 2500; 20 to 30 minutes on two cores)
 #   A variant that is trained is not trained again. The table is left in DIR/table.txt. LOPT names the command (default: build/lopt).
 set -eu
 cd "$(dirname "$0")/.."
