@@ -5,12 +5,12 @@
  * So the geometric mean of a tensor's rates is held within two multiples of the average of those used so far, GUARD_FLOOR s and GUARD_CEILING
  * + s, of which GUARD_CEILING falls like t^(-1/2) from step GUARD_LATE on, to GUARD_LEAST. The signal s is 1 for gradients that keep their value
  * and about 1/10 for noise, where rates have to fall in the end. (A gradient that is always 0 keeps its value.) Held at a multiple c of it, the
- * average goes as the power c - 1 of the number of steps: at the ceiling from t^(1/2) to t^(-0.4), in the long run from t^(0.1) to t^(-0.9); at
+ * average goes as the power c - 1 of the number of steps: at the ceiling from t^(1/2) to t^(-0.4), in the long run from t^(0.1) to t^(-0.8); at
  * the floor from t^(-0.7) to t^(-1). At the ceiling noise settles, and the sum of all rates still has no bound (Robbins and Monro 1951). No
  * single rate begins a step above GUARD_SPREAD averages; those of weights behind features that are nearly always 0 would.
  *
  * A hold lasts: the difference is kept as a shift of the tensor's log learning rates, so that the optimizer's next word counts from where the
- * rate is, not from where it would have been. The shift passes into the single rates bit by bit, GUARD_SETTLE of it in a step: at once the
+ * rate is, not from where it would have been. The shift passes into the single rates little by little, GUARD_SETTLE of it in a step: at once the
  * cell would be disturbed, and if never, single rates that are held down would rise until all of them are at their bound, and a tensor's
  * would say nothing any more beside another's. A step that was never held is what the rules say to the bit. */
 #ifndef LOPT_CELL_GUARD_H
@@ -40,10 +40,13 @@ CELL_FN float guard_log_ratio(lopt_dims d, const float *mean) {
  * the model's mean rate is from before. state NULL: the guard is off. */
 CELL_FN float guard_settled(const float *state) { return state ? GUARD_SETTLE * state[GUARD_SHIFT] : 0.0f; }
 
+/* What is left of the shift in the step to come. */
+CELL_FN float guard_left(const float *state) { return state[GUARD_SHIFT] - guard_settled(state); }
+
 /* What single log learning rates are lowered to after that; INFINITY: they are not. */
 CELL_FN float guard_log_lr_max(const float *state) {
     if (state == NULL || state[GUARD_STEPS] < GUARD_FREE) return INFINITY;
-    return logf(GUARD_SPREAD * state[GUARD_AVERAGE]) - (state[GUARD_SHIFT] - guard_settled(state));
+    return logf(GUARD_SPREAD * state[GUARD_AVERAGE]) - guard_left(state);
 }
 
 /* The highest multiple of the average that is let through, after so many steps: less and less above the signal alone, so that what noise
@@ -55,7 +58,7 @@ CELL_FN float guard_ceiling(float signal, float steps) {
 /* What a tensor's update is multiplied by in this step. mean_log_lr: its mean of alpha' (rule 11). Counts the step. */
 CELL_FN float guard_scale(float mean_log_lr, float log_ratio, float *state) {
     const float signal = expf(-fabsf(log_ratio)), low = GUARD_FLOOR * signal, high = guard_ceiling(signal, state[GUARD_STEPS]);
-    const float shift = state[GUARD_SHIFT] - guard_settled(state), rate = expf(mean_log_lr + shift), average = state[GUARD_AVERAGE];
+    const float shift = guard_left(state), rate = expf(mean_log_lr + shift), average = state[GUARD_AVERAGE];
     const float used = state[GUARD_STEPS] < GUARD_FREE ? rate : fminf(fmaxf(rate, low * average), high * average);
     state[GUARD_SHIFT] = used != rate ? logf(used) - mean_log_lr : shift;
     state[GUARD_STEPS] += 1.0f; /* stands still at 2^24, and the average goes on with that memory */

@@ -100,7 +100,7 @@ typedef struct gpu_model {
     float *bias_tensor; /* [padded 3T]; v alone makes it, so it is the same for all tensors */
     float *inverse_rms; /* [num_tensors][2] of move, of attend */
     float *guard;       /* [num_tensors][GUARD_STATE]; NULL: it is off */
-    float *log_lr_max;  /* [num_tensors] each alpha is lowered to it, once raised by guard_settled; GPU_UNBOUND: none is; INFINITY: it is the first step */
+    float *log_lr_max;  /* [num_tensors] guard_log_lr_max; GPU_UNBOUND: no alpha is lowered; INFINITY: it is the first step */
     const float *grad_scale, *found_inf; /* the caller's, or NULL */
     int zero_nonfinite;
 } gpu_model;

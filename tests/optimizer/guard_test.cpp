@@ -169,6 +169,13 @@ TEST(Guard, PassesIntoTheRates) {
     }
 }
 
+// A state file with another number in the last tensor's guard, and without what only lopt writes, a checksum among it.
+std::string with_guard(std::string bytes, int place, float value) {
+    for (const std::string key : {"\"checksum\"", "\"lopt_version\""}) bytes[bytes.find(key) + 1] = 'x';
+    std::memcpy(&bytes[bytes.size() - size_t(GUARD_STATE - place) * sizeof value], &value, sizeof value); // the guard comes last
+    return bytes;
+}
+
 // A state that is some thousands of steps old: written by hand into the file of one of 130.
 TEST(Guard, CeilingOfAnOptimizerComesDown) {
     ScratchDir dir;
@@ -179,11 +186,8 @@ TEST(Guard, CeilingOfAnOptimizerComesDown) {
     m.grads[0][0] = 1.0f; // always: nothing but signal
     for (int t = 0; t < 130; t++) ASSERT_EQ(m.step(), LOPT_OK) << lopt_last_error();
     ASSERT_EQ(lopt_optimizer_save(m.opt.p, (dir / "s").c_str()), LOPT_OK) << lopt_last_error();
-    std::string bytes = read_file(dir / "s");
-    for (const std::string key : {"\"checksum\"", "\"lopt_version\""}) bytes[bytes.find(key) + 1] = 'x';
     const float old = 8000.0f;
-    std::memcpy(&bytes[bytes.size() - size_t(GUARD_STATE - GUARD_STEPS) * sizeof old], &old, sizeof old);
-    write_file(dir / "s", bytes);
+    write_file(dir / "s", with_guard(read_file(dir / "s"), GUARD_STEPS, old));
     ASSERT_EQ(lopt_optimizer_load(m.opt.p, (dir / "s").c_str()), LOPT_OK) << lopt_last_error();
     State before = state_of(m.opt.p);
     ASSERT_EQ(before["guard"][GUARD_STEPS], old);
@@ -306,17 +310,12 @@ TEST_F(GuardState, RefusesWhatIsNoRate) {
     ASSERT_EQ(n.create(&on), LOPT_OK);
     m.run(0, 3);
     ASSERT_EQ(lopt_optimizer_save(m.opt.p, path.c_str()), LOPT_OK) << lopt_last_error();
-    std::string bytes = read_file(path);
-    for (const std::string key : {"\"checksum\"", "\"lopt_version\""})
-        bytes[bytes.find(key) + 1] = 'x'; // as other tools write files: without
+    const std::string bytes = read_file(path);
     const std::pair<int, float> cases[] = {{GUARD_AVERAGE, -1e-3f}, {GUARD_AVERAGE, 0.0f},   {GUARD_AVERAGE, 1e-45f},
                                            {GUARD_AVERAGE, NAN},    {GUARD_STEPS, INFINITY}, {GUARD_STEPS, 0.0f},
                                            {GUARD_SHIFT, 1e30f},    {GUARD_SHIFT, NAN}};
     for (const auto &[place, wrong] : cases) {
-        std::string damaged = bytes;
-        std::memcpy(&damaged[damaged.size() - size_t(GUARD_STATE - place) * sizeof wrong], &wrong,
-                    sizeof wrong); // the guard comes last
-        write_file(path, damaged);
+        write_file(path, with_guard(bytes, place, wrong));
         EXPECT_EQ(lopt_optimizer_load(n.opt.p, path.c_str()), LOPT_ERR_FORMAT) << place << ": " << wrong;
         EXPECT_NE(std::string(lopt_last_error()).find("guard"), std::string::npos) << lopt_last_error();
     }

@@ -169,8 +169,8 @@ template <class N> struct Optimizer {
     }
 
     // The guard's factor: from step 100 on, the tensor's geometric mean rate is kept between 0.3 s and 0.5 + s times (from step 2,000 on
-    // 0.5 sqrt(2000 / t) + s, at least 0.1 + s times) the average of the rates that were used, by a shift of log rates; s = exp(-|r|), r the mean log ratio of
-    // the mean squares at the slowest and the fastest timescale.
+    // 0.5 sqrt(2000 / t) + s, at least 0.1 + s times) the average of the rates that were used, by a shift of log rates; s = exp(-|r|), r the
+    // mean log ratio of the mean squares at the slowest and the fastest timescale.
     N guard_factor(Tensor<N> &t, const std::vector<N> &mean) const {
         using std::exp, std::log;
         const Shape s = w.shape;
@@ -179,7 +179,8 @@ template <class N> struct Optimizer {
         for (const Parameter<N> &p : t.p) log_rate = log_rate + p.alpha / N(double(t.p.size()));
         const N rate = exp(log_rate + t.shift), r = mean[last] - mean[last + 1 - size_t(s.S)];
         const N signal = s.S == 1 ? N(0) : exp(value(r) > 0 ? N(0) - r : r);
-        const N low = N(0.3) * signal * t.average, high = (N(std::max(0.1, 0.5 * std::sqrt(2000.0 / std::max(2000, t.guarded)))) + signal) * t.average;
+        const double above = std::max(0.1, 0.5 * std::sqrt(2000.0 / std::max(2000, t.guarded)));
+        const N low = N(0.3) * signal * t.average, high = (N(above) + signal) * t.average;
         N used = rate;
         if (t.guarded >= 100 && value(rate) > value(high)) used = high;
         if (t.guarded >= 100 && value(rate) < value(low)) used = low;
