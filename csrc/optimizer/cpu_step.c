@@ -6,7 +6,6 @@
 #include "csrc/optimizer/cpu.h"
 #include "csrc/optimizer/subnormals.h"
 #include "kernels/cell/guard.h"
-#include "kernels/cell/readout.h"
 
 typedef struct step_call {
     cpu_optimizer *opt;
@@ -81,6 +80,7 @@ static void chunk_forward(const step_call *s, const group *g, size_t k) {
                                  s->mean_log_lr,
                                  guard_settled(guard),
                                  guard_log_lr_max(guard),
+                                 guard_handed_over(guard),
                                  !opt->started[c->tensor],
                                  waiting(s, g, c, opt->move),
                                  d.attention ? waiting(s, g, c, opt->attend) : NULL,
@@ -96,15 +96,6 @@ static void chunk_forward(const step_call *s, const group *g, size_t k) {
     opt->log_lr[k] = sums.log_lr;
 }
 
-/* What the guard leaves of a tensor's update; 1: it is off. */
-static float guarded(cpu_optimizer *opt, size_t i, const float *mean) {
-    double sum = 0.0;
-    if (opt->guard == NULL) return 1.0f;
-    for (size_t k = opt->chunk_at[i]; k < opt->chunk_at[i + 1]; k++) sum += opt->log_lr[k];
-    return guard_scale((float)(sum / (double)opt->common.counts[i]), guard_log_ratio(opt->common.layout.dims, mean),
-                       opt->guard + GUARD_STATE * i);
-}
-
 /* Between the phases: the tensor's RMS (rule 10) and its RNN (rule 13). */
 static void tensor_finish(const step_call *s, size_t i) {
     cpu_optimizer *opt = s->opt;
@@ -116,9 +107,9 @@ static void tensor_finish(const step_call *s, size_t i) {
     for (size_t k = opt->chunk_at[i]; k < opt->chunk_at[i + 1]; k++)
         for (size_t j = 0; j < F + 2; j++) total[j] += opt->sums[k * (F + 2) + j];
     for (size_t j = 0; j < F; j++) mean[j] = (float)(total[j] / (double)opt->common.counts[i]);
-    const float scale = guarded(opt, i, mean);
-    opt->inverse_rms[2 * i] = scale * readout_inverse_rms(total[F], (double)opt->common.counts[i]);
-    opt->inverse_rms[2 * i + 1] = scale * readout_inverse_rms(total[F + 1], (double)opt->common.counts[i]);
+    guard_sums sums = {(double)opt->common.counts[i], total[F], total[F + 1], 0.0, mean};
+    for (size_t k = opt->chunk_at[i]; k < opt->chunk_at[i + 1]; k++) sums.log_lr += opt->log_lr[k];
+    guard_inverse_rms(d, &sums, opt->guard ? opt->guard + GUARD_STATE * i : NULL, opt->inverse_rms + 2 * i, opt->inverse_rms + 2 * i + 1);
     opt->kernels->tensor_rnn(opt->weights, mean, u, opt->bias_tensor + i * padded(3 * d.tensor), u, NULL);
 }
 

@@ -16,18 +16,21 @@
 #ifndef LOPT_CELL_GUARD_H
 #define LOPT_CELL_GUARD_H
 
-#include "kernels/cell/features.h"
+#include "kernels/cell/readout.h"
 
 #define GUARD_CEILING 0.5f
 #define GUARD_FLOOR 0.3f
 #define GUARD_SPREAD 30.0f
 #define GUARD_SETTLE 0.002f
 #define GUARD_FREE 100.0f  /* steps before it begins: rates start anywhere, and have to find their size */
-#define GUARD_LATE 2000.0f /* steps after which the ceiling comes down */
+#define GUARD_LATE 2000.0f /* steps after which the ceiling comes down, and updates are handed over (handover.h) */
 #define GUARD_LEAST 0.1f   /* what it comes down to above the signal, or sums of rates would be bounded where s is 0 */
 
-/* Of each tensor: the average of the rates used, over how many steps, and the shift. Starts from 0. */
-enum { GUARD_AVERAGE, GUARD_STEPS, GUARD_SHIFT, GUARD_STATE };
+#define GUARD_MEMORY 0.1f  /* share of the steps so far over which mean squares of directions are averaged */
+#define GUARD_LONGEST 3.0f /* what a step's RMS counts for at most, in averages: one bad gradient must not become one huge step */
+
+/* Of each tensor: the average of the rates used, over how many steps, the shift, and the average mean square of directions. Starts from 0. */
+enum { GUARD_AVERAGE, GUARD_STEPS, GUARD_SHIFT, GUARD_SQUARE, GUARD_STATE };
 
 /* Log ratio of the mean squares of a tensor's slowest and fastest averages, a geometric mean over its parameters, from the means of its
  * features [P + X]. With one timescale there is nothing to tell signal from noise by: as if all were noise. */
@@ -55,6 +58,22 @@ CELL_FN float guard_ceiling(float signal, float steps) {
     return signal + fmaxf(GUARD_LEAST, GUARD_CEILING * fminf(1.0f, sqrtf(GUARD_LATE / fmaxf(steps, 1.0f))));
 }
 
+/* The share of a tensor's update that is the plain one's in the step to come: 3/4 after twice GUARD_LATE steps, 0 before. */
+CELL_FN float guard_handed_over(const float *state) {
+    if (state == NULL || state[GUARD_STEPS] <= GUARD_LATE) return 0.0f;
+    const float ratio = GUARD_LATE / state[GUARD_STEPS];
+    return 1.0f - ratio * ratio;
+}
+
+/* The mean square that a tensor's directions are divided by the root of (rule 10): as much as is handed over, it is an average over many
+ * steps. square: this step's. */
+CELL_FN double guard_mean_square(double square, float *state) {
+    const float share = guard_handed_over(state), now = (float)square;
+    state[GUARD_SQUARE] += fminf(1.0f, 1.0f / (GUARD_MEMORY * (state[GUARD_STEPS] + 1.0f))) * (now - state[GUARD_SQUARE]);
+    if (share == 0.0f) return square;
+    return (double)fmaxf(now + share * (state[GUARD_SQUARE] - now), now / (GUARD_LONGEST * GUARD_LONGEST));
+}
+
 /* What a tensor's update is multiplied by in this step. mean_log_lr: its mean of alpha' (rule 11). Counts the step. */
 CELL_FN float guard_scale(float mean_log_lr, float log_ratio, float *state) {
     const float signal = expf(-fabsf(log_ratio)), low = GUARD_FLOOR * signal, high = guard_ceiling(signal, state[GUARD_STEPS]);
@@ -64,6 +83,21 @@ CELL_FN float guard_scale(float mean_log_lr, float log_ratio, float *state) {
     state[GUARD_STEPS] += 1.0f; /* stands still at 2^24, and the average goes on with that memory */
     state[GUARD_AVERAGE] += (used - average) / state[GUARD_STEPS];
     return expf(state[GUARD_SHIFT]);
+}
+
+/* What a step leaves of a tensor of n parameters. */
+typedef struct guard_sums {
+    double n, move_square, attend_square, log_lr; /* sums of d^2, e^2 and alpha' */
+    const float *mean;                            /* [P + X] of h' and x */
+} guard_sums;
+
+/* What its unnormalised moves and attended ones are multiplied by: 1 / RMS (rule 10), and the guard's factor. state NULL: the guard is off.
+ * Counts the step. */
+CELL_FN void guard_inverse_rms(lopt_dims d, const guard_sums *s, float *state, float *move, float *attend) {
+    const double square = state ? guard_mean_square(s->move_square / s->n, state) : s->move_square / s->n;
+    const float scale = state ? guard_scale((float)(s->log_lr / s->n), guard_log_ratio(d, s->mean), state) : 1.0f;
+    *move = scale * readout_inverse_rms(square);
+    *attend = scale * readout_inverse_rms(s->attend_square / s->n);
 }
 
 #endif

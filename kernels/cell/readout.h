@@ -51,8 +51,8 @@ CELL_FN cell_readout readout_forward(lopt_dims d, const cell_weights *w, const v
     return readout_of(d, w, direction, attention, change, log_lr);
 }
 
-/* 1 / RMS of a tensor's directions (rule 10), from the sum of their squares. */
-CELL_FN float readout_inverse_rms(double square, double n) { return (float)(1.0 / sqrt(square / n + (double)RMS_FLOOR)); }
+/* 1 / RMS of a tensor's directions (rule 10), from their mean square. */
+CELL_FN float readout_inverse_rms(double mean_square) { return (float)(1.0 / sqrt(mean_square + (double)RMS_FLOOR)); }
 
 /* Rule 12: what a tensor's unnormalised moves are multiplied by. */
 typedef struct readout_rates {

@@ -1,6 +1,6 @@
 /* Phase 1 and 2 of a step over the parameters of one tensor: loops over blocks of VF_LANES parameters. Compiled per ISA. */
 #include "kernels/cell/gru.h"
-#include "kernels/cell/readout.h"
+#include "kernels/cell/handover.h"
 #include "kernels/cell/team.h"
 #include "kernels/cpu/isa_tables.h"
 
@@ -33,6 +33,7 @@ CELL_FN void forward_block(lopt_dims d, const cell_weights *w, const step_forwar
     vf g = lanes == VF_LANES ? vf_load(a->grad + first) : vf_load_first(a->grad + first, lanes);
     cell_decays decays;
     decays_forward(d, w, h, a->first_step, &decays);
+    const vf lam_before = vf_load(in + (P + S) * VF_LANES);
     averages_forward(d, &decays, g, gbar, lam);
     for (int s = 0; s < S; s++) vf_store(out + (P + s) * VF_LANES, gbar[s]);
     for (int s = 0; s < S; s++) vf_store(out + (P + S + s) * VF_LANES, lam[s]);
@@ -41,6 +42,8 @@ CELL_FN void forward_block(lopt_dims d, const cell_weights *w, const step_forwar
     if (a->gates)
         for (int j = 0; j < 3 * P; j++) vf_store(a->gates + (block * (size_t)(3 * P) + (size_t)j) * VF_LANES, gates[j]);
     cell_readout o = readout_forward(d, w, h, x, log_lr);
+    if (a->handed_over > 0.0f)
+        handover_blend(w, a->handed_over, handover_direction(gbar[handover_scale(d)], lam_before), log_lr, &o);
     for (int j = 0; j < P; j++) vf_store(out + j * VF_LANES, h[j]);
     vf_store(out + (C - 1) * VF_LANES, o.log_lr);
     add_block(d, h, x, &o, mask, sums);

@@ -41,6 +41,7 @@ typedef struct step_forward_args {
     float mean_log_lr;     /* mean of alpha over all taking part, before this step */
     float log_lr_add;      /* each alpha is raised by it first, */
     float log_lr_max;      /* and then lowered to it; INFINITY: none is */
+    float handed_over;     /* share of the update that is the plain one's (kernels/cell/handover.h): 0..1 */
     int first_step;        /* 1: decays are 0 */
     float *move;           /* [n] out: exp(a' + k_off) d, the exponent held at 80 */
     float *attend;         /* [n] out: exp(a') e; NULL without attention */

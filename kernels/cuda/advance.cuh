@@ -12,7 +12,7 @@
 
 #include "kernels/cell/gru.h"
 #include "kernels/cell/guard.h"
-#include "kernels/cell/readout.h"
+#include "kernels/cell/handover.h"
 
 /* The shapes that are compiled with constant sizes, and all others. Tensor and global sizes do not matter here. */
 struct attending_shape {
@@ -32,6 +32,7 @@ struct chunk_work {
     float divisor, mean_log_lr;
     float log_lr_add;     /* each alpha is raised by it first: guard_settled */
     float log_lr_max;     /* see gpu_model */
+    float handed_over;    /* guard_handed_over */
     float *tiles;         /* the chunk's private state */
     float *move, *attend; /* of that parameter */
     unsigned n;
@@ -119,13 +120,16 @@ __device__ static inline void advance_tile(lopt_dims d, const gpu_model &m, cons
     for (int j = 0; j < P; j++) h[j] = state::load_hidden(tile, j);
     for (int s = 0; s < S; s++) gbar[s] = state::load_average(tile, P + s), lam[s] = state::load_average(tile, P + S + s);
     const vf log_lr = begin_rates(k, state::load_rate(tile, C - 1));
+    const vf lam_before = lam[0];
     cell_decays decays;
     decays_forward(d, &w, h, first_step(k), &decays);
     averages_forward(d, &decays, g, gbar, lam);
     for (int s = 0; s < S; s++) state::store_average(tile, P + s, gbar[s]), state::store_average(tile, P + S + s, lam[s]);
     features_forward(d, gbar, lam, log_lr - k.mean_log_lr, x);
     gru_forward(d, &w, k.bias, x, h, gates);
-    const cell_readout o = readout_forward(d, &w, h, x, log_lr);
+    cell_readout o = readout_forward(d, &w, h, x, log_lr);
+    if (k.handed_over > 0.0f)
+        handover_blend(&w, k.handed_over, handover_direction(gbar[handover_scale(d)], lam_before), log_lr, &o);
     for (int j = 0; j < P; j++) state::store_hidden(tile, j, h[j]);
     state::store_rate(tile, C - 1, o.log_lr);
     store_moves(d, k, i, i2, o);
@@ -136,12 +140,14 @@ __device__ static inline void advance_tile(lopt_dims d, const gpu_model &m, cons
 
 __device__ static inline chunk_work chunk_begin(lopt_dims d, const gpu_model &m, const gpu_chunk &c, const float *bias) {
     const uint64_t tile_at = m.tensors[c.tensor].tile_at + c.first / GPU_TILE, at = tile_at * GPU_TILE;
+    const float *guard = m.guard ? m.guard + GUARD_STATE * c.tensor : NULL;
     chunk_work k;
     k.bias = bias;
     k.grads = number_at(m.grad_type, m.buffers[c.tensor].grads, c.first);
     k.divisor = gradient_divisor(m);
     k.mean_log_lr = m.control->mean_log_lr;
-    k.log_lr_add = guard_settled(m.guard ? m.guard + GUARD_STATE * c.tensor : NULL);
+    k.log_lr_add = guard_settled(guard);
+    k.handed_over = guard_handed_over(guard);
     k.log_lr_max = m.log_lr_max[c.tensor];
     k.tiles = m.state + tile_at * gpu_tile_floats(d, m.mixed);
     k.move = m.move + at;

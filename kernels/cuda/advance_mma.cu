@@ -18,7 +18,7 @@ struct alignas(16) words4 {
 
 /* Inputs x of a tile on their way from the lanes that made them to those that multiply: rows of 8 words and 4 that are left out; rows of the same
  * place r among their four lie together. So neither way goes twice to a bank at once. */
-enum { X_ROW_WORDS = 8 + 4, X_PLACE_WORDS = 8 * X_ROW_WORDS + 8, X_WORDS = 8 * X_PLACE_WORDS };
+enum { X_ROW_USED = 8, X_ROW_WORDS = X_ROW_USED + 4, X_PLACE_WORDS = 8 * X_ROW_WORDS + 8, X_WORDS = 8 * X_PLACE_WORDS };
 __device__ static inline unsigned x_row(unsigned far, unsigned g, unsigned r) {
     return (4 * far + r) * X_PLACE_WORDS + g * X_ROW_WORDS;
 }
@@ -126,6 +126,12 @@ __device__ static inline void x_write(const mma_lane &lane, const vf *x) {
         to[1] = {{word[4], word[5], ones, 0}};
     }
 }
+/* What a lane keeps behind its own two rows of inputs, as there are no registers for it: their plain directions, and the chunk's share of them. */
+enum { KEPT_PLAIN, KEPT_SHARE };
+__device__ static inline float &kept(const mma_lane &lane, unsigned far, int which) {
+    return ((float *)(lane.x + x_row(far, g_of(lane), t_of(lane)) + X_ROW_USED))[which];
+}
+
 /* Group q of them: lanes name the rows of the four quarters, 8 x 8, that a product's inputs are. */
 __device__ static inline mma_inputs x_group(const mma_lane &lane, int q) {
     const unsigned quarter = lane.id / 8, r = 2 * ((unsigned)q % 2) + quarter % 2;
@@ -200,6 +206,7 @@ __device__ static inline void advance_tile_mma(lopt_dims d, const gpu_model &m, 
         gbar[s] = mixed_state::load_average(tile, MMA_P + s);
         lam[s] = mixed_state::load_average(tile, MMA_P + MMA_S + s);
     }
+    const vf lam_before = lam[0];
     const cell_decays decays = decays_of_hidden(d, m, w, lane, h, first_step(k));
     averages_forward(d, &decays, g, gbar, lam);
     for (int s = 0; s < MMA_S; s++) {
@@ -209,9 +216,13 @@ __device__ static inline void advance_tile_mma(lopt_dims d, const gpu_model &m, 
     features_forward(d, gbar, lam, log_lr - k.mean_log_lr, x);
     __syncwarp(); /* the tile before has been read */
     x_write(lane, x);
+    const vf plain = handover_direction(gbar[handover_scale(d)], lam_before);
+    kept(lane, 0, KEPT_PLAIN) = plain.x, kept(lane, 1, KEPT_PLAIN) = plain.y;
     add_sums(MMA_X, x, exists_of(k, i, i2), lane.own);
     __syncwarp();
-    const cell_readout o = gru_tile(d, w, lane, k, t, log_lr, h);
+    cell_readout o = gru_tile(d, w, lane, k, t, log_lr, h);
+    const float share = kept(lane, 0, KEPT_SHARE);
+    if (share > 0.0f) handover_blend(&w, share, {kept(lane, 0, KEPT_PLAIN), kept(lane, 1, KEPT_PLAIN)}, log_lr, &o);
     mixed_state::store_rate(tile, MMA_P + 2 * MMA_S, o.log_lr);
     hidden_store(words, lane, h);
     store_moves(d, k, i, i2, o);
@@ -258,6 +269,7 @@ template <class shape> __device__ static inline void advance_chunks_mma(const gp
         chunk_work k = chunk_begin(d, m, c, m.bias_param + c.tensor * padded(3 * MMA_P));
         float sums[MMA_P + MMA_X + 3];
         mma_begin_chunk(lane, k.bias);
+        kept(lane, 0, KEPT_SHARE) = k.handed_over;
         for (unsigned t = gpu_warp(); t * GPU_TILE < c.n; t += GPU_WARPS) {
             asm volatile("" ::: "memory"); /* these and the weights of the decays are read anew: registers do not suffice */
             k.divisor = gradient_divisor(m);

@@ -97,10 +97,9 @@ __global__ __launch_bounds__(GPU_BLOCK) void lopt_gather(const __grid_constant__
 
 /* By one thread: rule 10's roots and the guard, from the tensor's sums of d^2, e^2 and alpha', and the means of its features. */
 __device__ static inline void tensor_scales(const gpu_model &m, uint64_t i, uint64_t count, const double *sums, const float *mean) {
-    const float log_lr = (float)(sums[2] / (double)count);
-    const float scale = m.guard ? guard_scale(log_lr, guard_log_ratio(m.dims, mean), m.guard + GUARD_STATE * i) : 1.0f;
-    m.inverse_rms[2 * i] = scale * readout_inverse_rms(sums[0], (double)count);
-    m.inverse_rms[2 * i + 1] = scale * readout_inverse_rms(sums[1], (double)count);
+    const guard_sums s = {(double)count, sums[0], sums[1], sums[2], mean};
+    float *guard = m.guard ? m.guard + GUARD_STATE * i : NULL;
+    guard_inverse_rms(m.dims, &s, guard, m.inverse_rms + 2 * i, m.inverse_rms + 2 * i + 1);
     m.log_lr[i] = sums[2];
     m.started[i] = 1;
 }

@@ -90,7 +90,7 @@ static void tensor_cells(unroll_run *r, const prepared_weights *w, size_t i, con
         const size_t at = r->param_at[i] + first;
         float *state = r->state + r->state_at[i] + first * (size_t)C;
         step_forward_args a = {n - first < STEP_CHUNK ? n - first : STEP_CHUNK,
-                               state, state, grad + at, s->bias_param, mean, 0.0f, INFINITY, r->at.step == 0, s->move + at,
+                               state, state, grad + at, s->bias_param, mean, 0.0f, INFINITY, 0.0f, r->at.step == 0, s->move + at,
                                d.attention ? s->attend + at : NULL,
                                gates ? gates + (r->state_at[i] / (size_t)C + first) * (size_t)(3 * d.param) : NULL, &sums};
         r->kernels->step_forward(w, &a);
@@ -99,8 +99,6 @@ static void tensor_cells(unroll_run *r, const prepared_weights *w, size_t i, con
         total->attend_square += sums.attend_square;
     }
 }
-
-static float inverse_rms(double square, size_t n) { return (float)(1.0 / sqrt(square / (double)n + (double)RMS_FLOOR)); }
 
 void run_step(unroll_run *r, const prepared_weights *w, const float *grad, float *scratch, const tape_layout *t, float *tape) {
     const lopt_dims d = r->layout.dims;
@@ -116,7 +114,7 @@ void run_step(unroll_run *r, const prepared_weights *w, const float *grad, float
         r->kernels->biases(w, u, r->v, s.bias_param, s.bias_tensor);
         tensor_cells(r, w, i, grad, mean, &s, tape ? tape + t->gates : NULL, &sums);
         for (int j = 0; j < F; j++) s.mean[j] = (float)(sums.features[j] / (double)n);
-        tensor_record record = {inverse_rms(sums.move_square, n), inverse_rms(sums.attend_square, n)};
+        tensor_record record = {readout_inverse_rms(sums.move_square / (double)n), readout_inverse_rms(sums.attend_square / (double)n)};
         if (tape) {
             memcpy(tape + t->record + i * 2, &record, sizeof record);
             gru.input = tape + t->tensor_input + i * padded(F + d.tensor);

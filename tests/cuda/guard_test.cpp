@@ -1,10 +1,7 @@
 // The guard on a GPU: what it does on the CPU, in steps and in state files.
 #include "tests/cuda/support.h"
+#include "tests/support/guard_file.h"
 #include "tests/support/rising_rates.h"
-
-extern "C" {
-#include "kernels/cell/guard.h"
-}
 
 namespace {
 
@@ -36,7 +33,7 @@ TEST_F(CudaGuard, LiftsAsOnTheCpu) {
     EXPECT_LT(distance(gpu.read(), cpu.params), 1.0);
     const std::vector<float> guard = state_of(gpu.opt.p)["guard"], want = state_of(cpu.opt.p)["guard"];
     for (size_t i = 0; i < guard.size(); i++) EXPECT_NEAR(guard[i], want[i], 1e-4 * want[i]) << i;
-    for (size_t i = 0; i < sizes.size(); i++) EXPECT_GT(guard[3 * i + 2], 1.0f) << "it has not lifted tensor " << i;
+    for (size_t i = 0; i < sizes.size(); i++) EXPECT_GT(guard[GUARD_STATE * i + GUARD_SHIFT], 1.0f) << "it has not lifted tensor " << i;
 }
 
 TEST_F(CudaGuard, HoldsAsOnTheCpu) {
@@ -56,8 +53,8 @@ TEST_F(CudaGuard, HoldsAsOnTheCpu) {
     EXPECT_LT(distance(gpu.read(), cpu.params), 1.0) << "attended";
     EXPECT_GT(distance(free.true_params(), cpu.true_params()), 100.0) << "it has not held anything";
     expect_close_states(gpu.opt.p, cpu.opt.p);
-    EXPECT_EQ(state_of(gpu.opt.p)["guard"].size(), 3 * sizes.size());
-    EXPECT_EQ(state_of(gpu.opt.p)["guard"][1], 125.0f) << "steps that the first tensor took";
+    EXPECT_EQ(state_of(gpu.opt.p)["guard"].size(), GUARD_STATE * sizes.size());
+    EXPECT_EQ(state_of(gpu.opt.p)["guard"][GUARD_STEPS], 125.0f) << "steps that the first tensor took";
 }
 
 // By how much the largest log rate of a tensor is above the bound of the step to come.
@@ -115,6 +112,31 @@ TEST_F(CudaGuard, PassesIntoTheRates) {
         }
 }
 
+TEST_F(CudaGuard, HandsOverAsOnTheCpu) {
+    for (const char *dtype : {"fp32", "mixed"})
+        for (const char *shape : {"attention=0", "attention=1"}) {
+            Model cpu({5, 70}, shape), young({5, 70}, shape), source({5, 70}, shape);
+            const lopt_optimizer_options o = with_guard("cpu", nullptr);
+            for (Model *m : {&cpu, &young}) ASSERT_EQ(m->create(&o), LOPT_OK);
+            cpu.run(0, 20);
+            young.run(0, 60);
+            ASSERT_EQ(lopt_optimizer_save(cpu.opt.p, path.c_str()), LOPT_OK) << lopt_last_error();
+            write_file(path, guard_aged(read_file(path), 5000.0f, 2));
+            source.params = cpu.params;
+            DeviceModel<> gpu(source);
+            ASSERT_EQ(gpu.create(with_guard("cuda", dtype)), LOPT_OK) << lopt_last_error();
+            for (lopt_optimizer *opt : {cpu.opt.p, gpu.opt.p}) ASSERT_EQ(lopt_optimizer_load(opt, path.c_str()), LOPT_OK) << lopt_last_error();
+            cpu.run(20, 60);
+            gpu.run(20, 60);
+printf("%s %s %g %g %g\n", dtype, shape, distance(gpu.true_params(), cpu.true_params()), distance(gpu.read(), cpu.params), distance(young.true_params(), cpu.true_params()));
+            const double close = dtype == std::string("mixed") ? 1.0 : 0.01;
+            EXPECT_LT(distance(gpu.true_params(), cpu.true_params()), close) << dtype << shape;
+            EXPECT_LT(distance(gpu.read(), cpu.params), close) << dtype << shape << ", attended";
+            EXPECT_GT(distance(young.true_params(), cpu.true_params()), 10.0) << "it has not handed over anything";
+            EXPECT_EQ(state_of(gpu.opt.p)["guard"][GUARD_STEPS], 5040.0f);
+        }
+}
+
 TEST_F(CudaGuard, GoesOnWithTheSameBits) {
     Model a(few, "attention=0"), b(few, "attention=0"), c(few, "attention=0");
     for (Model *m : {&a, &b, &c}) raise_rates(m->weights.p, 0.06f);
@@ -144,8 +166,8 @@ TEST_F(CudaGuard, DoesNotCountStepsThatAreSkippedOrRested) {
     gpu.write_grads();
     ASSERT_EQ(gpu.step({true, false, false}), LOPT_OK);
     const std::vector<float> guard = state_of(gpu.opt.p)["guard"];
-    EXPECT_EQ(guard[1], 2.0f);
-    EXPECT_EQ(guard[4], 3.0f);
+    EXPECT_EQ(guard[GUARD_STEPS], 2.0f);
+    EXPECT_EQ(guard[GUARD_STATE + GUARD_STEPS], 3.0f);
 }
 
 } // namespace

@@ -1,20 +1,13 @@
-// The guard: rates within its bounds pass to the bit, rising ones are held and dying ones lifted; who turns it on; its state.
+// The guard: rates within its bounds pass to the bit, rising ones are held and dying ones lifted, and late updates are plain.
 #include "tests/optimizer/support.h"
 #include "tests/support/rising_rates.h"
 
 extern "C" {
-#include "csrc/weights/weights.h"
 #include "kernels/cell/guard.h"
+#include "kernels/cell/handover.h"
 }
 
 namespace {
-
-lopt_optimizer_options guarded(const char *guard) {
-    lopt_optimizer_options o = LOPT_OPTIMIZER_OPTIONS_INIT;
-    o.init_lr_min = o.init_lr_max = 1e-2;
-    o.guard = guard;
-    return o;
-}
 
 // Its definition in double, for an optimizer that does not answer to what passes from the shift into its rates: in all, nothing changes.
 // signal: 1 for gradients that stay as they are.
@@ -73,6 +66,40 @@ TEST(Guard, CeilingComesDownInTheLongRun) {
         EXPECT_FLOAT_EQ(guard_ceiling(signal, 8000.0f), 0.25f + signal);
         for (const float steps : {2e5f, 1e7f}) EXPECT_FLOAT_EQ(guard_ceiling(signal, steps), 0.1f + signal);
     }
+}
+
+TEST(Guard, HandsOverInTheLongRun) {
+    float state[GUARD_STATE] = {0};
+    EXPECT_EQ(guard_handed_over(nullptr), 0.0f);
+    for (const auto &[steps, share] : {std::pair(0.0f, 0.0f), {100.0f, 0.0f}, {2000.0f, 0.0f}, {4000.0f, 0.75f}, {20000.0f, 0.99f}}) {
+        state[GUARD_STEPS] = steps;
+        EXPECT_FLOAT_EQ(guard_handed_over(state), share) << steps;
+    }
+}
+
+TEST(Guard, DividesByAnAverageOnceItHasHandedOver) {
+    float state[GUARD_STATE] = {0};
+    double sum = 0;
+    for (int t = 0; t < 2000; t++) {
+        state[GUARD_STEPS] = float(t);
+        const double square = 1 + 0.5 * std::sin(t);
+        EXPECT_EQ(guard_mean_square(square, state), square) << "to the bit";
+        if (t >= 1800) sum += square / 200;
+    }
+    EXPECT_NEAR(state[GUARD_SQUARE], sum, 0.02);
+    state[GUARD_STEPS] = 20000;
+    const double average = double(state[GUARD_SQUARE]);
+    EXPECT_NEAR(guard_mean_square(0.1, state), 0.99 * average + 0.01 * 0.1, 1e-3) << "a small one makes no large step";
+    EXPECT_NEAR(guard_mean_square(1e12, state), 1e12 / 9, 1e7) << "nor does a huge one";
+}
+
+TEST(Handover, PlainDirectionHasABound) {
+    const auto plain = [](float gbar, float lam) { return vf_sum(handover_direction(vf_set1(gbar), vf_set1(lam))) / float(VF_LANES); };
+    EXPECT_NEAR(plain(0.5f, 4.0f), 0.25f, 1e-5f);
+    EXPECT_NEAR(plain(-1e-3f, 1e-8f), -10.0f, 1e-3f);
+    EXPECT_EQ(plain(1e18f, 0.0f), 30.0f);
+    EXPECT_EQ(plain(-1.0f, 0.0f), -30.0f);
+    EXPECT_EQ(plain(0.0f, 0.0f), 0.0f);
 }
 
 TEST(Guard, WhatTurnsRoundIsHeldNoLonger) {
@@ -167,162 +194,6 @@ TEST(Guard, PassesIntoTheRates) {
         for (size_t i = 0; i < 5; i++)
             EXPECT_NEAR(after["log_lr.0"][i], before["log_lr.0"][i] + log_factor + 0.002f * shift, 1e-5f) << i;
     }
-}
-
-// A state file with another number in the last tensor's guard, and without what only lopt writes, a checksum among it.
-std::string with_guard(std::string bytes, int place, float value) {
-    for (const std::string key : {"\"checksum\"", "\"lopt_version\""}) bytes[bytes.find(key) + 1] = 'x';
-    std::memcpy(&bytes[bytes.size() - size_t(GUARD_STATE - place) * sizeof value], &value, sizeof value); // the guard comes last
-    return bytes;
-}
-
-// A state that is some thousands of steps old: written by hand into the file of one of 130.
-TEST(Guard, CeilingOfAnOptimizerComesDown) {
-    ScratchDir dir;
-    Model m({1}, "attention=0");
-    raise_rates(m.weights.p, 0.1f);
-    const lopt_optimizer_options o = guarded("on");
-    ASSERT_EQ(m.create(&o), LOPT_OK) << lopt_last_error();
-    m.grads[0][0] = 1.0f; // always: nothing but signal
-    for (int t = 0; t < 130; t++) ASSERT_EQ(m.step(), LOPT_OK) << lopt_last_error();
-    ASSERT_EQ(lopt_optimizer_save(m.opt.p, (dir / "s").c_str()), LOPT_OK) << lopt_last_error();
-    const float old = 8000.0f;
-    write_file(dir / "s", with_guard(read_file(dir / "s"), GUARD_STEPS, old));
-    ASSERT_EQ(lopt_optimizer_load(m.opt.p, (dir / "s").c_str()), LOPT_OK) << lopt_last_error();
-    State before = state_of(m.opt.p);
-    ASSERT_EQ(before["guard"][GUARD_STEPS], old);
-    ASSERT_EQ(m.step(), LOPT_OK);
-    State after = state_of(m.opt.p);
-    const float used = std::exp(after["log_lr.0"][0] + after["guard"][GUARD_SHIFT]);
-    EXPECT_NEAR(used / before["guard"][GUARD_AVERAGE], 1.25f, 1e-3f);
-}
-
-// A tensor that rests, and a step that is skipped, leave rates and shift as they are.
-TEST(Guard, NothingPassesWhereNoStepIsTaken) {
-    Model m({3, 40}, "attention=0");
-    raise_rates(m.weights.p, 0.1f);
-    const lopt_optimizer_options o = guarded("on");
-    ASSERT_EQ(m.create(&o), LOPT_OK) << lopt_last_error();
-    m.run(0, 130);
-    const State held = state_of(m.opt.p);
-    m.gradients(130);
-    m.grads[1][0] = INFINITY;
-    ASSERT_EQ(m.step(), LOPT_OK);
-    EXPECT_EQ(state_of(m.opt.p), held) << "skipped";
-    m.gradients(131);
-    auto g = Model::pointers(m.grads);
-    std::vector<const float *> resting(g.begin(), g.end());
-    resting[1] = nullptr;
-    ASSERT_EQ(lopt_optimizer_step(m.opt.p, Model::pointers(m.params).data(), resting.data(), nullptr), LOPT_OK);
-    State after = state_of(m.opt.p), before = held;
-    EXPECT_LT(before["guard"][GUARD_STATE + GUARD_SHIFT], -0.1f);
-    EXPECT_EQ(after["log_lr.1"], before["log_lr.1"]);
-    EXPECT_NE(after["log_lr.0"], before["log_lr.0"]);
-    for (int k = 0; k < GUARD_STATE; k++) EXPECT_EQ(after["guard"][size_t(GUARD_STATE + k)], before["guard"][size_t(GUARD_STATE + k)]);
-}
-
-TEST(Guard, IsWhatTheWeightsSayUnlessTheUserDoes) {
-    ScratchDir dir;
-    Model m({3, 70}, "attention=0");
-    Weights back;
-    m.weights.p->guarded = 1;
-    ASSERT_EQ(lopt_weights_save(m.weights.p, (dir / "w").c_str()), LOPT_OK);
-    ASSERT_EQ(lopt_weights_load((dir / "w").c_str(), &back.p), LOPT_OK) << lopt_last_error();
-    EXPECT_EQ(back.p->guarded, 1);
-    EXPECT_EQ(lopt_weights_option(back.p, "guard"), 1);
-    const auto run = [&](int of_weights, const char *of_user) {
-        Model n({3, 70}, "attention=0");
-        raise_rates(n.weights.p, 0.1f);
-        n.weights.p->guarded = of_weights;
-        const lopt_optimizer_options o = guarded(of_user);
-        EXPECT_EQ(n.create(&o), LOPT_OK) << lopt_last_error();
-        n.run(0, 130);
-        return n.params;
-    };
-    const auto on = run(1, nullptr), off = run(0, nullptr);
-    EXPECT_NE(on, off);
-    EXPECT_EQ(run(0, "on"), on);
-    EXPECT_EQ(run(1, "off"), off);
-    const lopt_optimizer_options wrong = guarded("onn");
-    EXPECT_EQ(m.create(&wrong), LOPT_ERR_ARGUMENT);
-    EXPECT_NE(std::string(lopt_last_error()).find("guard"), std::string::npos) << lopt_last_error();
-}
-
-TEST(Guard, WordInAFileIsChecked) {
-    ScratchDir dir;
-    Weights w, back;
-    ASSERT_EQ(lopt_weights_init("param=2,tensor=2,global=2", 3, &w.p), LOPT_OK);
-    ASSERT_EQ(weights_set_provenance(w.p, "{\"guard\":\"perhaps\"}"), LOPT_OK);
-    ASSERT_EQ(lopt_weights_save(w.p, (dir / "w").c_str()), LOPT_OK);
-    EXPECT_EQ(lopt_weights_load((dir / "w").c_str(), &back.p), LOPT_ERR_FORMAT);
-    EXPECT_NE(std::string(lopt_last_error()).find("neither on nor off"), std::string::npos) << lopt_last_error();
-}
-
-struct GuardState : ::testing::Test {
-    ScratchDir dir;
-    const std::string path = dir / "s";
-    const std::vector<size_t> sizes = {3, 4100, 40};
-    // to step 120 with the guard as `saved`, then to 240 in an optimizer with it as `loaded`
-    std::vector<std::vector<float>> stopped(const char *saved, const char *loaded) {
-        Model a(sizes, "attention=0"), b(sizes, "attention=0");
-        const lopt_optimizer_options first = guarded(saved), second = guarded(loaded);
-        raise_rates(a.weights.p, 0.05f);
-        raise_rates(b.weights.p, 0.05f);
-        EXPECT_EQ(a.create(&first), LOPT_OK);
-        a.run(0, 120);
-        EXPECT_EQ(lopt_optimizer_save(a.opt.p, path.c_str()), LOPT_OK) << lopt_last_error();
-        b.params = a.params;
-        EXPECT_EQ(b.create(&second), LOPT_OK);
-        b.run(120, 121); // something for the load to replace
-        b.params = a.params;
-        EXPECT_EQ(lopt_optimizer_load(b.opt.p, path.c_str()), LOPT_OK) << lopt_last_error();
-        b.run(120, 240);
-        return b.params;
-    }
-    std::vector<std::vector<float>> unbroken(const char *guard) {
-        Model m(sizes, "attention=0");
-        const lopt_optimizer_options o = guarded(guard);
-        raise_rates(m.weights.p, 0.05f);
-        EXPECT_EQ(m.create(&o), LOPT_OK);
-        m.run(0, 240);
-        return m.params;
-    }
-};
-
-TEST_F(GuardState, GoesOnWithTheSameBits) {
-    EXPECT_EQ(stopped("on", "on"), unbroken("on"));
-    EXPECT_EQ(stopped("off", "off"), unbroken("off"));
-    EXPECT_NE(unbroken("on"), unbroken("off"));
-}
-
-TEST_F(GuardState, BeginsAnewOrIsLeftAsideWhereOnlyOneSideHasIt) {
-    const auto begun = stopped("off", "on");
-    EXPECT_NE(begun, unbroken("on"));
-    EXPECT_NE(begun, unbroken("off"));
-    const auto left = stopped("on", "off");
-    EXPECT_NE(left, unbroken("on"));
-}
-
-TEST_F(GuardState, RefusesWhatIsNoRate) {
-    Model m(sizes, "attention=0"), n(sizes, "attention=0");
-    const lopt_optimizer_options on = guarded("on");
-    ASSERT_EQ(m.create(&on), LOPT_OK);
-    ASSERT_EQ(n.create(&on), LOPT_OK);
-    m.run(0, 3);
-    ASSERT_EQ(lopt_optimizer_save(m.opt.p, path.c_str()), LOPT_OK) << lopt_last_error();
-    const std::string bytes = read_file(path);
-    const std::pair<int, float> cases[] = {{GUARD_AVERAGE, -1e-3f}, {GUARD_AVERAGE, 0.0f},   {GUARD_AVERAGE, 1e-45f},
-                                           {GUARD_AVERAGE, NAN},    {GUARD_STEPS, INFINITY}, {GUARD_STEPS, 0.0f},
-                                           {GUARD_SHIFT, 1e30f},    {GUARD_SHIFT, NAN}};
-    for (const auto &[place, wrong] : cases) {
-        write_file(path, with_guard(bytes, place, wrong));
-        EXPECT_EQ(lopt_optimizer_load(n.opt.p, path.c_str()), LOPT_ERR_FORMAT) << place << ": " << wrong;
-        EXPECT_NE(std::string(lopt_last_error()).find("guard"), std::string::npos) << lopt_last_error();
-    }
-    n.run(0, 3);
-    EXPECT_EQ(n.params, m.params) << "a refused file leaves the optimizer as it was";
-    write_file(path, bytes);
-    EXPECT_EQ(lopt_optimizer_load(n.opt.p, path.c_str()), LOPT_OK) << lopt_last_error();
 }
 
 } // namespace

@@ -67,6 +67,14 @@ struct Model {
     lopt_status swap() { return lopt_optimizer_swap(opt.p, pointers(params).data(), nullptr); }
 };
 
+// One rate to begin with, and the guard.
+inline lopt_optimizer_options guarded(const char *guard) {
+    lopt_optimizer_options o = LOPT_OPTIMIZER_OPTIONS_INIT;
+    o.init_lr_min = o.init_lr_max = 1e-2;
+    o.guard = guard;
+    return o;
+}
+
 // Tensors of a state file by name.
 using State = std::map<std::string, std::vector<float>>;
 inline State state_of(lopt_optimizer *opt) {

@@ -112,6 +112,7 @@ template <class N> struct Tensor {
     std::vector<N> u;
     bool begun = false;
     N average = N(0), shift = N(0); // of the rates that the guard let through; of log rates
+    N square = N(0);                // mean square of directions over the last tenth of the steps
     int guarded = 0;                // steps that it has seen
 };
 
@@ -190,6 +191,19 @@ template <class N> struct Optimizer {
         return exp(t.shift);
     }
 
+    // From step 2,000 on the plain update's share is 1 - (2000 / t)^2.
+    double handed_over(const Tensor<N> &t) const {
+        return guard && t.guarded > 2000 ? 1 - std::pow(2000.0 / t.guarded, 2) : 0;
+    }
+
+    // What directions are divided by the root of: as far as they are handed over, an average; a step is three times as long at most.
+    N divisor_square(Tensor<N> &t, const N &square) const {
+        const double share = handed_over(t);
+        t.square = t.square + N(std::min(1.0, 10.0 / (t.guarded + 1))) * (square - t.square);
+        const N mixed = N(1 - share) * square + N(share) * t.square;
+        return share > 0 && value(mixed) < value(square) / 9 ? square / N(9) : mixed;
+    }
+
     // One tensor, rules 1 to 13.
     void step_tensor(Tensor<N> &t, const std::vector<N> &g, const N &mean_alpha) {
         using std::exp, std::sqrt;
@@ -197,7 +211,8 @@ template <class N> struct Optimizer {
         const N n(double(t.p.size()));
         std::vector<N> bias = affine(w, "tensor_to_param", t.u), more = affine(w, "global_to_param", v);
         for (size_t i = 0; i < bias.size(); i++) bias[i] = bias[i] + more[i];
-        std::vector<N> mean(size_t(s.P + s.X()), N(0)), d, e, rate;
+        std::vector<N> mean(size_t(s.P + s.X()), N(0)), d, e, rate, attended_rate;
+        const double share = handed_over(t);
         N d_square(0), e_square(0);
         // 0.002 of the shift passes into the single rates, none of which begins a step above 30 times the average of those used.
         const N settled = guard ? N(0.002) * t.shift : N(0);
@@ -206,24 +221,28 @@ template <class N> struct Optimizer {
         for (size_t i = 0; i < t.p.size(); i++) {
             Parameter<N> &p = t.p[i];
             p.alpha = clip(p.alpha + settled, -1e300, most);
+            const N lam = p.lam[0], alpha = p.alpha;
             const std::vector<N> x = features(p, g[i], t.begun, mean_alpha);
             p.h = gru(w, "param_rnn", x, p.h, bias);
             for (int k = 0; k < s.P; k++) mean[size_t(k)] = mean[size_t(k)] + p.h[size_t(k)] / n;
             for (int k = 0; k < s.X(); k++) mean[size_t(s.P + k)] = mean[size_t(s.P + k)] + x[size_t(k)] / n;
-            d.push_back(direction("update", p.h, x));
+            const N plain = clip(p.gbar[s.S > 1 ? 1 : 0] / sqrt(lam + N(1e-16)), -30, 30);
+            d.push_back(N(1 - share) * direction("update", p.h, x) + N(share) * plain);
             e.push_back(s.attention ? direction("attention", p.h, x) : N(0));
             d_square = d_square + d.back() * d.back() / n;
             e_square = e_square + e.back() * e.back() / n;
             const N a = clip(p.alpha + w.read("learning_rate.kernel", p.h) + w.scalar("learning_rate.bias"), -33, 33);
             const N mu = sigmoid(w.scalar("learning_rate.momentum_logit"));
             p.alpha = mu * p.alpha + (N(1) - mu) * a;
-            rate.push_back(a);
+            attended_rate.push_back(a);
+            rate.push_back(N(1 - share) * a + N(share) * alpha);
         }
+        const N d_mean = guard ? divisor_square(t, d_square) : d_square;
         const N factor = guard ? guard_factor(t, mean) : N(1);
         for (size_t i = 0; i < t.p.size(); i++) {
-            const N dhat = factor * d[i] / sqrt(d_square + N(1e-16)), ehat = factor * e[i] / sqrt(e_square + N(1e-16)), old = t.p[i].theta;
+            const N dhat = factor * d[i] / sqrt(d_mean + N(1e-16)), ehat = factor * e[i] / sqrt(e_square + N(1e-16)), old = t.p[i].theta;
             t.p[i].theta = old - N(lr_scale) * (exp(rate[i] + w.scalar("learning_rate.step_offset")) * dhat + N(weight_decay) * old);
-            t.p[i].phi = s.attention ? old - N(lr_scale) * exp(rate[i]) * ehat : t.p[i].theta;
+            t.p[i].phi = s.attention ? old - N(lr_scale) * exp(attended_rate[i]) * ehat : t.p[i].theta;
         }
         t.u = gru(w, "tensor_rnn", mean, t.u, affine(w, "global_to_tensor", v));
         t.begun = true;

@@ -1,6 +1,8 @@
 // The library's steps against the oracle's, and the oracle against the golden files.
 #include "tests/oracle/support.h"
+#include "tests/support/guard_file.h"
 #include "tests/support/rising_rates.h"
+#include "tests/support/scratch_dir.h"
 
 namespace {
 
@@ -64,7 +66,7 @@ struct StepCase {
     int steps, flavour;
     bool defaults;
     double init_lr, lr_scale, weight_decay, resting;
-    bool guard, rising;
+    bool guard, rising, late;
 };
 
 class OracleStep : public ::testing::TestWithParam<unsigned> {};
@@ -85,8 +87,19 @@ StepCase step_case(unsigned number, OracleCase &c) {
     s.guard = number % 15 == 0 || number % 15 == 7; // default shapes and others; long enough to be held
     if (s.guard) s.steps = 125, s.flavour = int(number / 15 % 3), s.resting = 0;
     s.rising = number % 2 || c.shape.S == 1; // with one timescale there is no floor for rates that die
+    s.late = s.guard && number / 15 % 2; // grows old at once, in the midst of the run
     if (s.guard) s.init_lr = s.rising ? 1e-5 : 1e-2; // so that what is held is seen in the parameters, and rounding is not
     return s;
+}
+
+// Both take it that the guard has seen 5,000 steps.
+void grow_old(oracle::Optimizer<double> &o, lopt_optimizer *opt) {
+    ScratchDir dir;
+    const std::string path = dir / "state";
+    ASSERT_EQ(lopt_optimizer_save(opt, path.c_str()), LOPT_OK) << lopt_last_error();
+    write_file(path, guard_aged(read_file(path), 5000.0f, o.tensors.size()));
+    for (auto &t : o.tensors) t.guarded = 5000;
+    ASSERT_EQ(lopt_optimizer_load(opt, path.c_str()), LOPT_OK) << lopt_last_error();
 }
 
 TEST_P(OracleStep, LibraryAgrees) {
@@ -124,6 +137,7 @@ TEST_P(OracleStep, LibraryAgrees) {
             if (!rests) exact[i].assign(grads[i].begin(), grads[i].end());
             g.push_back(rests ? nullptr : grads[i].data());
         }
+        if (s.late && k == s.steps - 20) grow_old(o, opt.p);
         o.step(exact);
         ASSERT_EQ(lopt_optimizer_step(opt.p, p.data(), g.data(), nullptr), LOPT_OK);
         ASSERT_EQ(lopt_optimizer_skipped(opt.p), 0u);
