@@ -1,5 +1,5 @@
 /* Phase 1: rules 1 to 11 for every parameter of the tensors that take part. A thread is two parameters, a warp takes tiles, a block chunks.
- * With one parameter per thread, twice as many weights would be fetched: 1690 instructions per parameter instead of 1491.
+ * With one parameter per thread, twice as many weights would be fetched: 1690 instructions per parameter instead of 1504.
  *
  * Per parameter with the default sizes, fp32 (mixed): 76 (40) bytes of state and 4 of gradient read, as much state and 4, with attention 8,
  * of waiting updates written; 718 multiply-adds, with attention. */
