@@ -19,8 +19,9 @@
     X(CONFIG_FLOAT, "float", weights_update_scale, 0, "weights.update_scale", "1", 0, 100, NULL,                                    \
       "fresh weights: factor on update.kernel; 0.1 begins close to plain normalised gradient steps")                                \
     X(CONFIG_LIST, "list", weights_trained, 0, "weights.trained", "*", 0, 0, NULL,                                                  \
-      "names or patterns of the weights that are trained, as \"learning_rate.*;update.*\"; the others stay as they are. Few are "    \
-      "easy for es, pes and nres, whose noise grows with their number")                                                             \
+      "names or patterns of the weights that are trained, as \"learning_rate.*;update.*\"; the others stay as they are. \"[2:4]\" "    \
+      "after a name takes rows 2 and 3 of it, and \"*;!*.bias\" all but the biases. Few are easy for es, pes and nres, whose "       \
+      "noise grows with their number")                                                             \
     X(CONFIG_BOOL, "bool", weights_guard, 1, "weights.guard", "false", 0, 0, NULL,                                                  \
       "optimizers made from the weights keep each tensor's learning rates near their average so far; training itself goes on "      \
       "without, since what is trained under the guard leans on it")                                                                 \

@@ -42,8 +42,29 @@ TEST(TrainedWeights, AreAllOfThemByDefault) {
     free(mask);
 }
 
+// Rows of matrices, and what is taken away again.
+TEST(TrainedWeights, CanBeRowsAndAllButSome) {
+    Bench b({"weights.trained=*;!param_rnn.*_kernel[3:5];!tensor_rnn.gate_kernel[9:1000];param_rnn.gate_kernel[4:5];!*.bias"});
+    float *mask = nullptr;
+    ASSERT_EQ(trained_mask(&b.c.weights_trained, &b.w.p->layout, &mask), LOPT_OK) << lopt_last_error();
+    for (const weight_tensor &w : b.w.p->layout.tensor)
+        for (size_t i = 0; i < w.count; i++) {
+            const std::string name = w.name;
+            const size_t row = i / w.columns;
+            bool trained = true;
+            if (name == "param_rnn.gate_kernel") trained = row != 3;
+            if (name == "param_rnn.candidate_kernel") trained = row != 3 && row != 4;
+            if (name == "tensor_rnn.gate_kernel") trained = row < 9;
+            if (name.size() > 5 && name.substr(name.size() - 5) == ".bias") trained = false;
+            EXPECT_EQ(mask[w.offset + i], trained ? 1.0f : 0.0f) << name << " " << i;
+        }
+    free(mask);
+}
+
 TEST(TrainedWeights, MustExist) {
-    for (const char *wrong : {"weights.trained=learning_rates.*", "weights.trained=update.*;x", "weights.trained=attention.*"}) {
+    for (const std::string wrong : {"weights.trained=learning_rates.*", "weights.trained=update.*;x", "weights.trained=attention.*",
+                                    "weights.trained=*;!x", "weights.trained=update.kernel[2:3]", "weights.trained=update.kernel[1:1]",
+                                    "weights.trained=update.kernel[0:1", "weights.trained=!"}) {
         Bench b({wrong}, "param=2,tensor=2,global=2,attention=0");
         float *mask = nullptr;
         EXPECT_EQ(trained_mask(&b.c.weights_trained, &b.w.p->layout, &mask), LOPT_ERR_CONFIG);
