@@ -30,7 +30,7 @@ struct safetensors_file {
 
 static lopt_status map_file(const char *path, safetensors_file *f) {
     struct stat info;
-    int d = open(path, O_RDONLY | O_CLOEXEC);
+    int d = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe must not make this wait */
     LOPT_CHECK(d >= 0, LOPT_ERR_IO, "cannot open the file: %s", strerror(errno));
     if (fstat(d, &info) != 0 || !S_ISREG(info.st_mode)) {
         close(d);

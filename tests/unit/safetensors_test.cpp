@@ -1,5 +1,6 @@
 // The container: what it reads back, what it refuses and how it says so, and that a failed write loses nothing.
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #include <csignal>
 
@@ -120,6 +121,17 @@ lopt_status fill_count(void *self, size_t index, size_t first, size_t count, voi
 }
 const safetensors_tensor two_tensors[] = {{"first", SAFETENSORS_F32, 2, {700, 1000}}, {"second", SAFETENSORS_F32, 1, {3}}};
 const safetensors_pair pairs[] = {{"format", "test"}, {"quote", "a \"b\" \\ \n \xc3\xa4"}};
+
+TEST(Safetensors, NeitherAFolderNorAPipe) {
+    ScratchDir dir;
+    const std::string pipe = dir / "pipe";
+    ASSERT_EQ(mkfifo(pipe.c_str(), 0666), 0); // nobody writes into it: opening it must not wait
+    for (const std::string &path : {std::string(dir / "."), pipe}) {
+        safetensors_file *f = nullptr;
+        EXPECT_EQ(safetensors_open(path.c_str(), &f), LOPT_ERR_IO) << path;
+        EXPECT_NE(std::string(lopt_last_error()).find("regular file"), std::string::npos) << lopt_last_error();
+    }
+}
 
 TEST(Safetensors, WritesWhatItReads) {
     ScratchDir dir;
