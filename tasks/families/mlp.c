@@ -18,13 +18,14 @@ static dense_net net_of(const task_instance *t) {
     n.inputs = t->data;
     n.input_stride = net_round(n.size[0], NET_PAD);
     n.labels = t->data + n.input_stride * ROWS;
+    n.whole = n.labels + net_round(ROWS, NET_PAD);
     return n;
 }
 
 static void plan(task_instance *t) {
     dense_net n = net_of(t);
     net_plan(&n, t);
-    t->data_floats = (n.input_stride + 1 + n.size[0]) * ROWS; /* inputs, labels, and make's scratch */
+    t->data_floats = n.input_stride * ROWS + net_round(ROWS, NET_PAD) + n.size[0] * ROWS; /* make draws inputs where the tiles will be */
 }
 
 /* First output of a teacher for one row: six layers of width 20, the last one linear. */
@@ -49,11 +50,12 @@ static float teacher(size_t inputs, const float *x, const float *weights) {
 static void make(task_instance *t) {
     const size_t inputs = (size_t)t->values.number[KEY_INPUTS], stride = net_round(inputs, NET_PAD);
     float weights[(INPUTS_LIMIT + (TEACHER_LAYERS - 1) * TEACHER_WIDTH) * TEACHER_WIDTH];
-    float *labels = t->data + stride * ROWS, *drawn = labels + ROWS;
+    float *labels = t->data + stride * ROWS, *drawn = labels + net_round(ROWS, NET_PAD);
     const dense_net n = net_of(t);
     random_normals(t->seed, RANDOM_TASK_DATA, DATA_INPUT, 0, inputs * ROWS, drawn);
     for (size_t i = 0; i < inputs * ROWS; i++) t->data[i % ROWS * stride + i / ROWS] = drawn[i];
     net_thin(&n, t->seed, DATA_RARE, t->values.number[KEY_RARE], t->data);
+    net_whole_fill(&n, drawn);
     for (uint32_t attempt = 0; attempt < TEACHER_TRIES; attempt++) {
         size_t ones = 0;
         random_normals(t->seed, RANDOM_TASK_DATA, DATA_TEACHER, attempt,

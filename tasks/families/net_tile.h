@@ -25,6 +25,7 @@ typedef struct dense_net {
     const float *labels;  /* [rows], whole numbers: cross-entropy */
     const float *targets; /* [rows][target_stride]: squared error; `inputs` itself: the inputs are to be returned */
     size_t target_stride;
+    const float *whole; /* inputs of the data's full tiles as net_load makes them (net_whole_fill); NULL: made anew for every look */
 } dense_net;
 
 /* A layer as a matrix that is applied at each of `places` (1: dense). */
@@ -51,6 +52,7 @@ typedef struct net_tile {
     size_t rows, span;
     float *a[NET_LAYERS_MAX + 1], *delta, *delta_below; /* a[0] the inputs ... a[L] the outputs; probabilities for cross-entropy */
     float *ra[NET_LAYERS_MAX + 1], *rdelta, *rdelta_below; /* along a direction v, for J'v */
+    float *inputs;                                         /* room for a[0], where the task has not got them ready */
     float *columns;                                        /* a convolution's inputs at each place (conv.h) */
     float *target;                                         /* [outputs][span] */
     float *scratch;                                        /* of net_outer and net_load */
@@ -67,6 +69,7 @@ CELL_FN float *net_take(float *workspace, size_t *used, size_t floats) {
  * rounded up to four for net_transpose. */
 CELL_FN size_t net_place(const dense_net *n, float *workspace, net_tile *t) {
     size_t used = 0, widest = 0, columns = 0, scratch = n->target_stride > n->input_stride ? n->target_stride : n->input_stride;
+    t->inputs = workspace; /* where a[0] is placed */
     for (int l = 0; l <= n->layers; l++) {
         const size_t units = net_round(n->size[l], 4);
         t->a[l] = net_take(workspace, &used, units * NET_TILE);
@@ -109,6 +112,14 @@ CELL_FN void net_gather(const float *data, size_t stride, const uint32_t *row, i
     net_transpose(in_order ? data + row[0] * stride : t->scratch, stride, t->span, units, to, t->span);
 }
 
+/* The full tiles of the whole data's inputs, [tile][unit][NET_TILE], whatever the width of vectors: how many floats, and filling them. */
+CELL_FN size_t net_whole_floats(const dense_net *n) { return n->rows / NET_TILE * NET_TILE * n->size[0]; }
+CELL_FN void net_whole_fill(const dense_net *n, float *whole) {
+    for (size_t first = 0; first + NET_TILE <= n->rows; first += NET_TILE)
+        for (size_t u = 0; u < n->size[0]; u++)
+            for (size_t i = 0; i < NET_TILE; i++) *whole++ = n->inputs[(first + i) * n->input_stride + u];
+}
+
 /* Inputs, labels or targets, and weights of rows [first, first + NET_TILE) of the batch, or of the whole data (order NULL). Rows that do
  * not exist repeat the first, with weight 0. */
 CELL_FN void net_load(const dense_net *n, const batch_order *order, size_t first, size_t total, net_tile *t) {
@@ -123,7 +134,9 @@ CELL_FN void net_load(const dense_net *n, const batch_order *order, size_t first
         t->weight[i] = i < t->rows ? 1.0f / (float)total : 0.0f;
     }
     const int in_order = !order && t->rows == t->span;
-    net_gather(n->inputs, n->input_stride, row, in_order, t, n->size[0], t->a[0]);
+    const int ready = n->whole && !order && t->rows == NET_TILE;
+    t->a[0] = ready ? (float *)(n->whole + first * n->size[0]) : t->inputs; /* what is ready is only read */
+    if (!ready) net_gather(n->inputs, n->input_stride, row, in_order, t, n->size[0], t->a[0]);
     if (n->targets == n->inputs) t->target = t->a[0];
     else if (n->targets) net_gather(n->targets, n->target_stride, row, in_order, t, n->size[n->layers], t->target);
 }

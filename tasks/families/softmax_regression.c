@@ -16,13 +16,15 @@ static dense_net net_of(const task_instance *t) {
     n.inputs = t->data;
     n.input_stride = net_round(n.size[0], NET_PAD);
     n.labels = t->data + n.input_stride * ROWS;
+    n.whole = n.labels + net_round(ROWS, NET_PAD);
     return n;
 }
 
 static void plan(task_instance *t) {
     dense_net n = net_of(t);
     net_plan(&n, t);
-    t->data_floats = (n.input_stride + 1) * ROWS + n.size[0] * n.size[0]; /* inputs, labels, and make's scratch */
+    const size_t whole = net_whole_floats(&n), map = n.size[0] * n.size[0]; /* make draws its maps where the tiles will be */
+    t->data_floats = n.input_stride * ROWS + net_round(ROWS, NET_PAD) + (whole > map ? whole : map);
 }
 
 /* The random linear map of a cluster, [d][d], entries uniform(-1, 1). */
@@ -38,7 +40,7 @@ static void draw_map(uint64_t seed, uint32_t cluster, size_t d, float *map) {
 static void make(task_instance *t) {
     const size_t d = (size_t)t->values.number[KEY_FEATURES], stride = net_round(d, NET_PAD);
     const float separation = (float)t->values.number[KEY_SEPARATION];
-    float z[FEATURES_LIMIT], *labels = t->data + stride * ROWS, *map = labels + ROWS;
+    float z[FEATURES_LIMIT], *labels = t->data + stride * ROWS, *map = labels + net_round(ROWS, NET_PAD);
     for (uint32_t cluster = 0; cluster < CLUSTERS; cluster++) {
         draw_map(t->seed, cluster, d, map);
         for (size_t r = cluster; r < ROWS; r += CLUSTERS) {
@@ -55,6 +57,7 @@ static void make(task_instance *t) {
     }
     const dense_net n = net_of(t);
     net_thin(&n, t->seed, DATA_RARE, t->values.number[KEY_RARE], t->data);
+    net_whole_fill(&n, map);
 }
 
 static void start(const task_instance *t, uint64_t seed, float *params) {
