@@ -78,7 +78,8 @@ typedef struct lopt_optimizer_options {
     const char *param_dtype;         /* "fp32" (NULL too), "bf16", "fp16": what params point to; true parameters stay fp32 */
     const char *grad_dtype;          /* likewise for grads */
     const char *nonfinite;           /* "skip" (NULL too): the step is skipped and counted; "zero": such entries read as 0 */
-    const char *guard;               /* "on": rates stay near their average so far, and late updates are plain (kernels/cell/guard.h); "off"; NULL: as the weights say */
+    const char *guard;               /* "on": rates stay near their average so far, late updates are plain (kernels/cell/guard.h, handover.h);
+                                        "off"; NULL: as the weights say */
 } lopt_optimizer_options;
 
 #define LOPT_OPTIMIZER_OPTIONS_INIT \

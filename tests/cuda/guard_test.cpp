@@ -125,10 +125,10 @@ TEST_F(CudaGuard, HandsOverAsOnTheCpu) {
             source.params = cpu.params;
             DeviceModel<> gpu(source);
             ASSERT_EQ(gpu.create(with_guard("cuda", dtype)), LOPT_OK) << lopt_last_error();
-            for (lopt_optimizer *opt : {cpu.opt.p, gpu.opt.p}) ASSERT_EQ(lopt_optimizer_load(opt, path.c_str()), LOPT_OK) << lopt_last_error();
+            for (lopt_optimizer *opt : {cpu.opt.p, gpu.opt.p})
+                ASSERT_EQ(lopt_optimizer_load(opt, path.c_str()), LOPT_OK) << lopt_last_error();
             cpu.run(20, 60);
             gpu.run(20, 60);
-printf("%s %s %g %g %g\n", dtype, shape, distance(gpu.true_params(), cpu.true_params()), distance(gpu.read(), cpu.params), distance(young.true_params(), cpu.true_params()));
             const double close = dtype == std::string("mixed") ? 1.0 : 0.01;
             EXPECT_LT(distance(gpu.true_params(), cpu.true_params()), close) << dtype << shape;
             EXPECT_LT(distance(gpu.read(), cpu.params), close) << dtype << shape << ", attended";
