@@ -35,10 +35,11 @@ static float teacher(size_t inputs, const float *x, const float *weights) {
     for (int l = 0; l < TEACHER_LAYERS; l++) {
         const size_t in = l == 0 ? inputs : TEACHER_WIDTH;
         const float gain = sqrtf(2.0f / (float)in);
-        for (size_t o = 0; o < TEACHER_WIDTH; o++) b[o] = 0.0f;
-        for (size_t k = 0; k < in; k++)
-            for (size_t o = 0; o < TEACHER_WIDTH; o++) b[o] += weights[k * TEACHER_WIDTH + o] * a[k];
-        for (size_t o = 0; o < TEACHER_WIDTH; o++) b[o] *= gain;
+        for (size_t o = 0; o < TEACHER_WIDTH; o++) {
+            b[o] = 0.0f;
+            for (size_t k = 0; k < in; k++) b[o] += weights[k * TEACHER_WIDTH + o] * a[k];
+            b[o] *= gain;
+        }
         weights += in * TEACHER_WIDTH;
         if (l == TEACHER_LAYERS - 1) return b[0];
         for (size_t o = 0; o < TEACHER_WIDTH; o++) a[o] = b[o] > 0.0f ? b[o] : 0.0f;
