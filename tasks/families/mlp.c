@@ -1,5 +1,6 @@
 /* mlp: sigmoid networks that imitate a random ReLU network, 1,000 samples, cross-entropy + l2 x mean over tensors of |.|^2. */
 #include "tasks/families/dense_net.h"
+#include "tasks/families/ordered_sums.h"
 
 enum { KEY_INPUTS, KEY_HIDDEN, KEY_BATCH, KEY_L2, KEY_RARE };
 enum { ROWS = 1000, INPUTS_LIMIT = 256 };
@@ -28,23 +29,43 @@ static void plan(task_instance *t) {
     t->data_floats = n.input_stride * ROWS + net_round(ROWS, NET_PAD) + n.size[0] * ROWS; /* make draws inputs where the tiles will be */
 }
 
-/* First output of a teacher for one row: six layers of width 20, the last one linear. */
-static float teacher(size_t inputs, const float *x, const float *weights) {
-    float a[INPUTS_LIMIT], b[TEACHER_WIDTH];
-    for (size_t i = 0; i < inputs; i++) a[i] = x[i];
+/* One layer of the teacher for rows side by side: b = a W times the gain that keeps variances, for the first `out` of its units. */
+static void teacher_layer(size_t in, size_t out, const float *w, const float *a, float *b) {
+    const float gain = sqrtf(2.0f / (float)in);
+    memset(b, 0, out * ORDERED_ROWS * sizeof *b);
+    ordered_sums(out, in, w, 1, TEACHER_WIDTH, a, b);
+    for (size_t i = 0; i < out * ORDERED_ROWS; i++) b[i] *= gain;
+}
+
+/* Labels of rows side by side by the first output of a teacher: six layers of width 20, the last one linear. x [inputs][ORDERED_ROWS] */
+static void teach(size_t inputs, const float *x, const float *weights, float *labels) {
+    float a[TEACHER_WIDTH * ORDERED_ROWS], b[TEACHER_WIDTH * ORDERED_ROWS];
     for (int l = 0; l < TEACHER_LAYERS; l++) {
-        const size_t in = l == 0 ? inputs : TEACHER_WIDTH;
-        const float gain = sqrtf(2.0f / (float)in);
-        for (size_t o = 0; o < TEACHER_WIDTH; o++) {
-            b[o] = 0.0f;
-            for (size_t k = 0; k < in; k++) b[o] += weights[k * TEACHER_WIDTH + o] * a[k];
-            b[o] *= gain;
-        }
+        const size_t in = l == 0 ? inputs : TEACHER_WIDTH, out = l == TEACHER_LAYERS - 1 ? 1 : TEACHER_WIDTH;
+        teacher_layer(in, out, weights, l == 0 ? x : a, b);
+        for (size_t i = 0; i < out * ORDERED_ROWS; i++) a[i] = b[i] > 0.0f ? b[i] : 0.0f;
         weights += in * TEACHER_WIDTH;
-        if (l == TEACHER_LAYERS - 1) return b[0];
-        for (size_t o = 0; o < TEACHER_WIDTH; o++) a[o] = b[o] > 0.0f ? b[o] : 0.0f;
     }
-    return 0.0f;
+    for (size_t i = 0; i < ORDERED_ROWS; i++) labels[i] = a[i] > 0.0f ? 1.0f : 0.0f;
+}
+
+/* The data's rows [first, first + ORDERED_ROWS) side by side; 0 after the last. */
+static void gather(const dense_net *n, size_t first, float *x) {
+    for (size_t i = 0; i < ORDERED_ROWS; i++)
+        for (size_t k = 0; k < n->size[0]; k++)
+            x[k * ORDERED_ROWS + i] = first + i < ROWS ? n->inputs[(first + i) * n->input_stride + k] : 0.0f;
+}
+
+/* labels [ROWS, rounded up to ORDERED_ROWS]; returns how many are 1. */
+static size_t label(const dense_net *n, const float *weights, float *labels) {
+    float x[INPUTS_LIMIT * ORDERED_ROWS];
+    size_t ones = 0;
+    for (size_t first = 0; first < ROWS; first += ORDERED_ROWS) {
+        gather(n, first, x);
+        teach(n->size[0], x, weights, labels + first);
+    }
+    for (size_t r = 0; r < ROWS; r++) ones += labels[r] > 0.0f;
+    return ones;
 }
 
 /* Labels by the first teacher under which both classes hold 10 %; the last one tried otherwise. */
@@ -58,13 +79,9 @@ static void make(task_instance *t) {
     net_thin(&n, t->seed, DATA_RARE, t->values.number[KEY_RARE], t->data);
     net_whole_fill(&n, drawn);
     for (uint32_t attempt = 0; attempt < TEACHER_TRIES; attempt++) {
-        size_t ones = 0;
         random_normals(t->seed, RANDOM_TASK_DATA, DATA_TEACHER, attempt,
                        (inputs + (TEACHER_LAYERS - 1) * TEACHER_WIDTH) * TEACHER_WIDTH, weights);
-        for (size_t r = 0; r < ROWS; r++) {
-            labels[r] = teacher(inputs, t->data + r * stride, weights) > 0.0f ? 1.0f : 0.0f;
-            ones += labels[r] > 0.0f;
-        }
+        const size_t ones = label(&n, weights, labels);
         if (ones >= ROWS / 10 && ones <= ROWS - ROWS / 10) return;
     }
 }

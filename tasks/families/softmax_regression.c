@@ -1,5 +1,6 @@
 /* softmax_regression: two classes of two Gaussian clusters each, 1,000 samples, cross-entropy + l2 x mean over tensors of |.|^2. */
 #include "tasks/families/dense_net.h"
+#include "tasks/families/ordered_sums.h"
 
 enum { KEY_FEATURES, KEY_SEPARATION, KEY_BATCH, KEY_L2, KEY_RARE };
 enum { ROWS = 1000, CLUSTERS = 4, FEATURES_LIMIT = 1024 };
@@ -36,24 +37,45 @@ static void draw_map(uint64_t seed, uint32_t cluster, size_t d, float *map) {
         }
 }
 
-/* Row r belongs to cluster r % 4 and class r % 2: x = centre + A z, A of the cluster, z ~ N(0, 1). */
+/* Where a cluster's centre stands: a corner of the cube [-separation, separation]^d. */
+static void draw_centre(uint64_t seed, uint32_t cluster, size_t d, float separation, float *centre) {
+    for (size_t j = 0; j < d; j++) {
+        const uint32_t side = random_bits(seed, RANDOM_TASK_DATA, DATA_VERTEX, (uint32_t)j, cluster).u[0] & 1;
+        centre[j] = side ? separation : -separation;
+    }
+}
+
+/* Rows first, first + CLUSTERS, ... of one cluster, as many as go side by side: x = centre + A z, z ~ N(0, 1). */
+static void make_rows(task_instance *t, size_t first, size_t d, const float *centre, const float *map) {
+    const size_t stride = net_round(d, NET_PAD);
+    float row[FEATURES_LIMIT], z[FEATURES_LIMIT * ORDERED_ROWS], x[FEATURES_LIMIT * ORDERED_ROWS];
+    size_t rows = 0;
+    for (size_t r = first; r < ROWS && rows < ORDERED_ROWS; r += CLUSTERS, rows++) {
+        random_normals(t->seed, RANDOM_TASK_DATA, DATA_POINT, (uint32_t)r, d, row);
+        for (size_t k = 0; k < d; k++) z[k * ORDERED_ROWS + rows] = row[k];
+    }
+    for (size_t j = 0; j < d; j++)
+        for (size_t i = 0; i < ORDERED_ROWS; i++) {
+            if (i >= rows) z[j * ORDERED_ROWS + i] = 0.0f;
+            x[j * ORDERED_ROWS + i] = centre[j];
+        }
+    ordered_sums(d, d, map, d, 1, z, x);
+    for (size_t i = 0; i < rows; i++)
+        for (size_t j = 0; j < d; j++) t->data[(first + i * CLUSTERS) * stride + j] = x[j * ORDERED_ROWS + i];
+}
+
+/* Row r belongs to cluster r % 4 and class r % 2. */
 static void make(task_instance *t) {
-    const size_t d = (size_t)t->values.number[KEY_FEATURES], stride = net_round(d, NET_PAD);
-    const float separation = (float)t->values.number[KEY_SEPARATION];
-    float z[FEATURES_LIMIT], *labels = t->data + stride * ROWS, *map = labels + net_round(ROWS, NET_PAD);
+    const size_t d = (size_t)t->values.number[KEY_FEATURES];
+    float centre[FEATURES_LIMIT], *labels = t->data + net_round(d, NET_PAD) * ROWS, *map = labels + net_round(ROWS, NET_PAD);
     for (uint32_t cluster = 0; cluster < CLUSTERS; cluster++) {
         draw_map(t->seed, cluster, d, map);
-        for (size_t r = cluster; r < ROWS; r += CLUSTERS) {
-            random_normals(t->seed, RANDOM_TASK_DATA, DATA_POINT, (uint32_t)r, d, z);
-            for (size_t j = 0; j < d; j++) {
-                float x =
-                    random_bits(t->seed, RANDOM_TASK_DATA, DATA_VERTEX, (uint32_t)j, cluster).u[0] & 1 ? separation : -separation;
-                for (size_t k = 0; k < d; k++) x += map[j * d + k] * z[k];
-                t->data[r * stride + j] = x;
-            }
-            int flip = random_uniform(t->seed, RANDOM_TASK_DATA, DATA_FLIP, r, 0) < 0.01f;
-            labels[r] = (float)((cluster & 1) ^ (uint32_t)flip);
-        }
+        draw_centre(t->seed, cluster, d, (float)t->values.number[KEY_SEPARATION], centre);
+        for (size_t r = cluster; r < ROWS; r += CLUSTERS * ORDERED_ROWS) make_rows(t, r, d, centre, map);
+    }
+    for (size_t r = 0; r < ROWS; r++) {
+        const int flip = random_uniform(t->seed, RANDOM_TASK_DATA, DATA_FLIP, r, 0) < 0.01f;
+        labels[r] = (float)((uint32_t)(r & 1) ^ (uint32_t)flip);
     }
     const dense_net n = net_of(t);
     net_thin(&n, t->seed, DATA_RARE, t->values.number[KEY_RARE], t->data);
