@@ -21,14 +21,33 @@ CELL_FN void linear_forward(size_t rows, size_t columns, const float *w, const f
     team_sync();
 }
 
-/* out[j] = sum_i w[i][j] r[i]. */
-CELL_FN void linear_transposed(size_t rows, size_t columns, const float *w, const float *r, float *out) {
+/* out[j] = sum_i w[i][j] r[i] (+ out[j] where add). */
+CELL_FN void linear_transposed(size_t rows, size_t columns, const float *w, const float *r, int add, float *out) {
     TEAM_FOR_BLOCKS(j, columns) {
-        vf sum = vf_set1(0.0f);
+        vf sum = add ? block_load(out, j, columns) : vf_set1(0.0f);
         for (size_t i = 0; i < rows; i++) sum += r[i] * block_load(w + i * columns, j, columns);
         block_store(out, j, columns, sum);
     }
     team_sync();
+}
+
+/* r = W x - y; y NULL: W x. */
+CELL_FN void linear_residual(size_t rows, size_t columns, const float *w, const float *x, const float *y, float *r) {
+    linear_forward(rows, columns, w, x, r);
+    TEAM_FOR(i, y ? rows : 0) r[i] -= y[i];
+    team_sync();
+}
+
+enum { LINEAR_NEAR = 8192 }; /* floats of W that the nearest cache holds */
+
+/* That and out = W' r: a few rows of W after the other, so that it comes from memory once. */
+CELL_FN void linear_normal(size_t rows, size_t columns, const float *w, const float *x, const float *y, float *r, float *out) {
+    const size_t group = LINEAR_NEAR / columns > 0 ? LINEAR_NEAR / columns : 1;
+    for (size_t first = 0; first < rows; first += group) {
+        const size_t count = rows - first < group ? rows - first : group;
+        linear_residual(count, columns, w + first * columns, x, y ? y + first : NULL, r + first);
+        linear_transposed(count, columns, w + first * columns, r + first, first > 0, out);
+    }
 }
 
 /* In double, as sixteen sums that do not wait for each other. */

@@ -124,7 +124,7 @@ static double sign(double r) { return (double)((r > 0.0) - (r < 0.0)); }
 
 /* out [n] = W' pull */
 static void transposed(const task_instance *t, const norm *m, float *out) {
-    linear_transposed(m->n, m->stride, t->data, m->pull, m->out);
+    linear_transposed(m->n, m->stride, t->data, m->pull, 0, m->out);
     TEAM_FOR(j, m->n) out[j] = m->out[j];
     team_sync();
 }

@@ -28,9 +28,8 @@ static void start(const task_instance *t, uint64_t seed, float *params) {
 static double loss_grad(const task_instance *t, const task_draw *draw, const float *params, float *grad, float *residual) {
     const size_t n = size_of(t);
     (void)draw;
-    linear_forward(n, n, t->data, params, residual);
-    for (size_t i = 0; i < n; i++) residual[i] -= t->data[n * n + i];
-    if (grad) linear_transposed(n, n, t->data, residual, grad);
+    if (grad) linear_normal(n, n, t->data, params, t->data + n * n, residual, grad);
+    else linear_residual(n, n, t->data, params, t->data + n * n, residual);
     return 0.5 * linear_square_norm(n, residual);
 }
 
@@ -38,8 +37,7 @@ static void hvp(const task_instance *t, const task_draw *draw, const float *para
     const size_t n = size_of(t);
     (void)draw;
     (void)params;
-    linear_forward(n, n, t->data, v, wv);
-    linear_transposed(n, n, t->data, wv, out);
+    linear_normal(n, n, t->data, v, NULL, wv, out);
 }
 
 static const lopt_task_key keys[] = {{"n", "number of parameters", 20, 1, 4096, 1, 0, "20"}, TASK_TRANSFORM_KEYS};

@@ -115,23 +115,34 @@ TEST(Bowl, IsAStretchedAndTurnedSquare) {
         }
 }
 
+// W'(W x - y) in double, and half the square of what W' takes; W [n, n], then y, as tasks/families/quadratic.c keeps them.
+std::vector<double> normal_equations(size_t n, const float *w, bool without_y, const std::vector<float> &x, double *loss) {
+    std::vector<double> out(n);
+    *loss = 0;
+    for (size_t i = 0; i < n; i++) {
+        double r = without_y ? 0 : -double(w[n * n + i]);
+        for (size_t j = 0; j < n; j++) r += double(w[i * n + j]) * x[j];
+        for (size_t j = 0; j < n; j++) out[j] += double(w[i * n + j]) * r;
+        *loss += 0.5 * r * r;
+    }
+    return out;
+}
+
+// 100 and 200: W is gone through in groups of rows, the last of which is smaller.
 TEST(Quadratic, IsThatOfItsData) {
-    Corpus c("quadratic:n=7", 4);
-    const float *w = c.task.p->term[0].instance.data, *y = w + 49;
-    for (uint64_t seed = 0; seed < 10; seed++) {
-        const std::vector<float> x = c.start(seed);
-        double loss = 0, r[7];
-        for (int i = 0; i < 7; i++) {
-            r[i] = -double(y[i]);
-            for (int j = 0; j < 7; j++) r[i] += double(w[i * 7 + j]) * x[j];
-            loss += 0.5 * r[i] * r[i];
-        }
-        EXPECT_NEAR(c.full_loss(x), loss, 1e-5 * loss);
-        const std::vector<float> g = c.full_gradient(x);
-        for (int j = 0; j < 7; j++) {
-            double want = 0;
-            for (int i = 0; i < 7; i++) want += double(w[i * 7 + j]) * r[i];
-            EXPECT_NEAR(g[j], want, 1e-4 * (1 + std::fabs(want)));
+    for (size_t n : {1, 7, 90, 100, 200}) {
+        Corpus c("quadratic:n=" + std::to_string(n), 4);
+        const float *w = c.task.p->term[0].instance.data;
+        for (uint64_t seed = 0; seed < 5; seed++) {
+            const std::vector<float> x = c.start(seed), g = c.full_gradient(x), curved = c.product(1, 0, x, x);
+            double loss = 0, curvature = 0;
+            const std::vector<double> want = normal_equations(n, w, false, x, &loss),
+                                      bent = normal_equations(n, w, true, x, &curvature);
+            EXPECT_NEAR(c.full_loss(x), loss, 1e-5 * loss);
+            for (size_t j = 0; j < n; j++) {
+                EXPECT_NEAR(g[j], want[j], 1e-4 * (double(n) + std::fabs(want[j]))) << n;
+                EXPECT_NEAR(curved[j], bent[j], 1e-4 * (double(n) + std::fabs(bent[j]))) << n;
+            }
         }
     }
     Corpus big("quadratic:n=100", 4); // N(0, 1)
