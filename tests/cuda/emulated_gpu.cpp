@@ -10,8 +10,6 @@ extern "C" {
 
 namespace emulation {
 
-Machine machine;
-
 namespace {
 
 struct Memory {

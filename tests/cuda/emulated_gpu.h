@@ -14,16 +14,6 @@ constexpr int DEVICES = 2;
 
 const gpu_runtime *runtime();
 
-// What the tests look at and turn.
-struct Machine {
-    unsigned multiprocessors = 3;
-    size_t memory_left = size_t(1) << 40;
-    int fail_launches = 0; // an error number: every launch reports it
-    bool has_driver = true;
-    size_t allocations = 0, waits = 0; // calls so far
-};
-extern Machine machine;
-
 Stream *stream_create(int device);
 void stream_destroy(Stream *s);
 void stream_wait(void *stream);

@@ -5,7 +5,7 @@
 
 namespace {
 
-class CudaGolden : public OnEmulatedGpu, public ::testing::WithParamInterface<const char *> {};
+class CudaGolden : public OnGpu, public ::testing::WithParamInterface<const char *> {};
 
 std::vector<DeviceArray<float>> to_device(const GoldenFile &golden, const std::string &prefix, size_t tensors) {
     std::vector<DeviceArray<float>> v;
@@ -39,7 +39,6 @@ TEST_P(CudaGolden, Agrees) {
         const std::vector<float *> g = DeviceModel<>::pointers(grads);
         ASSERT_EQ(lopt_optimizer_step(opt.p, p.data(), g.data(), nullptr), LOPT_OK) << lopt_last_error();
         ASSERT_EQ(lopt_optimizer_true_params(opt.p, t.data(), nullptr), LOPT_OK) << lopt_last_error();
-        emulation::stream_wait(nullptr);
         for (size_t i = 0; i < tensors; i++) {
             const std::string at = std::to_string(k) + "." + std::to_string(i);
             expect_close(truth[i].read(), golden.floats("theta." + at), name + " theta." + at);

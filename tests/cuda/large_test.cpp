@@ -14,12 +14,15 @@ template <class T> T *back(T *p, uint64_t elements) {
     return reinterpret_cast<T *>(reinterpret_cast<uintptr_t>(p) - elements * sizeof(T));
 }
 
-struct FarOut : OnEmulatedGpu, ::testing::WithParamInterface<const char *> {
+struct FarOut : OnGpu, ::testing::WithParamInterface<const char *> {
     // The model of an optimizer with one tensor, seen from FAR before it.
     gpu_model far_model(const cuda_optimizer *opt) {
         gpu_model m = opt->model;
         auto *chunk = const_cast<gpu_chunk *>(m.chunks);
-        chunk->first += FAR;
+        gpu_chunk moved;
+        EXPECT_EQ(device()->download(0, &moved, chunk, sizeof moved, nullptr), LOPT_OK);
+        moved.first += FAR;
+        EXPECT_EQ(device()->upload(0, chunk, &moved, sizeof moved, nullptr), LOPT_OK);
         m.state = back(m.state, FAR / GPU_TILE * gpu_tile_floats(m.dims, m.mixed));
         m.theta = back(m.theta, FAR);
         m.move = back(m.move, FAR);
@@ -36,37 +39,38 @@ TEST_P(FarOut, AStepThereIsAStepHere) {
         o.state_dtype = state;
         ASSERT_EQ(here.create(o), LOPT_OK);
         ASSERT_EQ(there.create(o), LOPT_OK);
-        emulation::stream_wait(nullptr);
         const gpu_model m = far_model(reinterpret_cast<cuda_optimizer *>(there.opt.p));
-        const gpu_kernels *k = emulation::runtime()->kernels;
+        const gpu_kernels *k = device()->kernels;
         for (uint64_t t = 0; t < 2; t++) {
             here.run(t, t + 1);
             b.gradients(t);
             there.write_grads();
             void *params = back(there.params[0].data(), FAR);
             const void *grads = back(there.grads[0].data(), FAR);
-            gpu_launch l = {nullptr, 3, 0, 0};
+            gpu_launch l;
+            ASSERT_EQ(device()->begin(0, nullptr, &l), LOPT_OK);
             k->enter(&l, &m, &params, &grads);
             k->prepare(&l, &m);
             (m.mixed ? k->advance_mixed : k->advance)(&l, &m, &reinterpret_cast<cuda_optimizer *>(there.opt.p)->cell);
             k->finish(&l, &m);
             k->apply(&l, &m);
             k->sum_rates(&l, &m);
-            EXPECT_EQ(l.error, 0);
+            EXPECT_EQ(device()->end(&l), LOPT_OK) << lopt_last_error();
             EXPECT_EQ(there.read(), here.read()) << state << t;
         }
         // theta out to the caller, from there to here
         DeviceArray<float> truth(3000);
         void *out = back(truth.data(), FAR);
-        gpu_launch l = {nullptr, 3, 0, 0};
+        gpu_launch l;
+        ASSERT_EQ(device()->begin(0, nullptr, &l), LOPT_OK);
         k->enter(&l, &m, &out, nullptr);
         k->exchange(&l, &m, GPU_READ_THETA);
-        emulation::stream_wait(nullptr);
         EXPECT_EQ(truth.read(), here.true_params()[0]);
         // and by pieces, of a tensor that is as long as it must be then
         gpu_model whole = m;
-        gpu_tensor tensor = {FAR + 3000, 0, 0, 1, 0, 0};
-        whole.tensors = &tensor;
+        const gpu_tensor tensor = {FAR + 3000, 0, 0, 1, 0, 0};
+        DeviceArray<gpu_tensor> tensors(std::vector<gpu_tensor>{tensor});
+        whole.tensors = tensors.data();
         for (state_part part : {PART_LOG_LR, PART_HIDDEN, PART_SQUARE}) {
             DeviceArray<float> far_part(100), near_part(100);
             const uint64_t P = uint64_t(m.dims.param), in = part == PART_HIDDEN ? P : 1, before = part == PART_SQUARE ? 1 : 0;
@@ -75,9 +79,9 @@ TEST_P(FarOut, AStepThereIsAStepHere) {
             k->pack(&l, &whole, &far_piece, far_part.data());
             k->pack(&l, &reinterpret_cast<cuda_optimizer *>(here.opt.p)->model, &near_piece, near_part.data());
             k->unpack(&l, &whole, &far_piece, near_part.data());
-            emulation::stream_wait(nullptr);
             EXPECT_EQ(far_part.read(), near_part.read()) << state << part;
         }
+        EXPECT_EQ(device()->end(&l), LOPT_OK) << lopt_last_error();
     }
 }
 INSTANTIATE_TEST_SUITE_P(Options, FarOut, ::testing::Values("attention=1", "attention=0", "param=5,scales=3"));

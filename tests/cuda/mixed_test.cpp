@@ -3,7 +3,7 @@
 
 namespace {
 
-struct Mixed : OnEmulatedGpu {
+struct Mixed : OnGpu {
     lopt_optimizer_options options() {
         lopt_optimizer_options o = LOPT_OPTIMIZER_OPTIONS_INIT;
         o.state_dtype = "mixed";

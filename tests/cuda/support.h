@@ -1,34 +1,64 @@
-// A model whose parameters and gradients are in the memory of a device, beside tests/optimizer/support.h's on the host.
+// A model whose parameters and gradients are in the memory of a device, beside tests/optimizer/support.h's on the host. Which GPU that is says
+// LOPT_TEST_GPU: unset, the emulated one; "ptx", that of tests/ptx (there this is the default); "cuda", that of the machine.
 #pragma once
 
 #include "tests/cuda/emulated_gpu.h"
 #include "tests/optimizer/support.h"
 
-// The optimizers of a test run on the emulated GPU, as it is at its start.
-struct OnEmulatedGpu : ::testing::Test {
-    void SetUp() override {
-        gpu_runtime_replace(emulation::runtime());
+inline std::string gpu_under_test() {
+    const char *name = std::getenv("LOPT_TEST_GPU");
+    return name ? name : "";
+}
+inline const gpu_runtime *device() { return gpu_runtime_current(); }
+
+// The optimizers of a test run on the GPU under test; emulated ones are as they are at their start.
+struct OnGpu : ::testing::Test {
+    OnGpu() { // before the members of those that derive from it
         emulation::machine = emulation::Machine();
         emulation::schedule = 0;
+        gpu_runtime_replace(gpu_under_test().empty() ? emulation::runtime() : nullptr);
     }
-    void TearDown() override { gpu_runtime_replace(nullptr); }
+    void SetUp() override {
+        unsigned multiprocessors = 0;
+        ASSERT_NE(device(), nullptr) << "built without CUDA";
+        ASSERT_EQ(device()->open(0, &multiprocessors), LOPT_OK) << lopt_last_error();
+    }
+    ~OnGpu() override { gpu_runtime_replace(nullptr); }
 };
+// For tests of many parameters, which the default cell would make slow.
+#define SMALL_CELL "param=2,scales=1,attention=0"
+// For tests that turn emulation::machine: it is what the GPU under test goes by.
+#define NEEDS_AN_EMULATED_GPU() \
+    if (gpu_under_test() == "cuda") GTEST_SKIP() << "what cannot be asked of a real GPU"
 
 // n numbers of a type in a device's memory, `offset` elements from an aligned address.
 template <class T> struct DeviceArray {
-    void *memory;
+    void *memory = nullptr;
     size_t n, offset;
-    explicit DeviceArray(size_t count, int device = 0, size_t off = 0)
-        : memory(emulation::device_memory(device, (count + off) * sizeof(T))), n(count), offset(off) {}
+    int on;
+    explicit DeviceArray(size_t count, int device_number = 0, size_t off = 0) : n(count), offset(off), on(device_number) {
+        if (device()->allocate(on, std::max(n + off, size_t(1)) * sizeof(T), nullptr, &memory) != LOPT_OK) throw std::bad_alloc();
+    }
     explicit DeviceArray(const std::vector<T> &v) : DeviceArray(v.size()) { write(v); }
     ~DeviceArray() {
-        if (memory) emulation::device_free(memory);
+        if (memory) device()->release(on, memory);
     }
-    DeviceArray(DeviceArray &&other) noexcept : memory(other.memory), n(other.n), offset(other.offset) { other.memory = nullptr; }
+    DeviceArray(DeviceArray &&other) noexcept : memory(other.memory), n(other.n), offset(other.offset), on(other.on) {
+        other.memory = nullptr;
+    }
     DeviceArray(const DeviceArray &) = delete;
     T *data() const { return static_cast<T *>(memory) + offset; }
-    void write(const std::vector<T> &v) { std::memcpy(data(), v.data(), n * sizeof(T)); }
-    std::vector<T> read() const { return std::vector<T>(data(), data() + n); }
+    // Both after all that the device has been given before.
+    void write(const std::vector<T> &v) {
+        EXPECT_EQ(device()->wait(on), LOPT_OK) << lopt_last_error();
+        EXPECT_EQ(device()->upload(on, data(), v.data(), n * sizeof(T), nullptr), LOPT_OK) << lopt_last_error();
+    }
+    std::vector<T> read() const {
+        std::vector<T> v(n);
+        EXPECT_EQ(device()->wait(on), LOPT_OK) << lopt_last_error();
+        EXPECT_EQ(device()->download(on, v.data(), data(), n * sizeof(T), nullptr), LOPT_OK) << lopt_last_error();
+        return v;
+    }
 };
 
 // A copy of a host model on the device. `make` numbers of type T from float and back, for 16-bit parameters and gradients.
@@ -41,11 +71,10 @@ template <class P = float, class G = float> struct DeviceModel {
     P (*to_param)(float) = [](float x) { return P(x); };
     G (*to_grad)(float) = [](float x) { return G(x); };
 
-    explicit DeviceModel(Model &m, int device = 0, size_t offset = 0) : host(m) {
-        for (size_t n : m.counts) params.emplace_back(n, device, offset), grads.emplace_back(n, device, offset);
+    explicit DeviceModel(Model &m, int number = 0, size_t offset = 0) : host(m) {
+        for (size_t n : m.counts) params.emplace_back(n, number, offset), grads.emplace_back(n, number, offset);
     }
     ~DeviceModel() { // before the memory that enqueued work still uses
-        emulation::stream_wait(stream);
         lopt_optimizer_free(opt.p);
         opt.p = nullptr;
     }
@@ -62,7 +91,6 @@ template <class P = float, class G = float> struct DeviceModel {
         }
     }
     void write_grads() {
-        emulation::stream_wait(stream); // as a caller's kernels would come after lopt's
         for (size_t i = 0; i < grads.size(); i++) {
             std::vector<G> v;
             for (float x : host.grads[i]) v.push_back(to_grad(x));
@@ -93,7 +121,6 @@ template <class P = float, class G = float> struct DeviceModel {
     }
     std::vector<std::vector<P>> read() {
         std::vector<std::vector<P>> out;
-        emulation::stream_wait(stream);
         for (auto &p : params) out.push_back(p.read());
         return out;
     }
@@ -102,7 +129,6 @@ template <class P = float, class G = float> struct DeviceModel {
         std::vector<std::vector<float>> out;
         for (size_t n : host.counts) to.emplace_back(n);
         EXPECT_EQ(lopt_optimizer_true_params(opt.p, pointers(to).data(), stream), LOPT_OK) << lopt_last_error();
-        emulation::stream_wait(stream);
         for (auto &x : to) out.push_back(x.read());
         return out;
     }

@@ -14,6 +14,8 @@
 #include <tuple>
 #include <vector>
 
+#include "tests/support/emulated_machine.h"
+
 #ifdef __SANITIZE_ADDRESS__
 #include <sanitizer/common_interface_defs.h>
 #endif
@@ -70,7 +72,6 @@ struct Block {
 // Of all files that include this: inline variables are one.
 inline Block block;
 inline Index block_index, grid_dim, block_dim;
-inline uint64_t schedule = 0; // 0: in order
 
 [[noreturn]] inline void die(const char *what) {
     std::fprintf(stderr, "CUDA emulation: %s (block %u, thread %u)\n", what, block_index.x, block.current ? block.current->id : 0);
@@ -207,9 +208,10 @@ inline void sync_threads(const void *site) {
     to_scheduler(false);
 }
 
-// What each of the 32 lanes offers, in their order, to each of them; good until the next time. All must come: the kernels use no other mask.
-template <class T> const T *warp_gather(const T &mine) {
-    static T gathered[1024]; // of each warp; overwritten only when all of its lanes have come again
+// The 32 lanes of a warp, each with an offer, come together, and `work` is done once, on all offers in the order of the lanes. Returns what it has
+// left in `out`, good until the next time. All must come: the kernels use no other mask.
+template <class T, class R, class Work> const R *warp_work(const T &mine, Work work) {
+    static R results[1024 / 32]; // of each warp; overwritten only when all of its lanes have come again
     Fiber &f = *block.current;
     const unsigned first = f.id / 32 * 32;
     Fiber *warp = &block.fibers[first];
@@ -222,13 +224,28 @@ template <class T> const T *warp_gather(const T &mine) {
     }
     if (!all) {
         to_scheduler(false);
-        return gathered + first;
+        return &results[first / 32];
     }
+    const T *offers[32];
     for (unsigned lane = 0; lane < 32; lane++) {
-        std::memcpy(&gathered[first + lane], warp[lane].offered, sizeof(T));
+        offers[lane] = static_cast<const T *>(warp[lane].offered);
         warp[lane].state = READY;
     }
-    return gathered + first;
+    work(offers, &results[first / 32]);
+    return &results[first / 32];
+}
+
+// What each of the lanes offers.
+template <class T> const T *warp_gather(const T &mine) {
+    struct all {
+        T of_lane[32];
+    };
+    return warp_work<T, all>(mine,
+                             [](const T *const *offers, all *out) {
+                                 for (unsigned lane = 0; lane < 32; lane++)
+                                     std::memcpy(&out->of_lane[lane], offers[lane], sizeof(T));
+                             })
+        ->of_lane;
 }
 
 // ---- Streams
@@ -268,6 +285,7 @@ int launch(void *stream, unsigned grid, unsigned threads, void (*kernel)(Paramet
         emulation::sync_threads(&site_); \
     } while (0)
 using emulation::warp_gather;
+using emulation::warp_work;
 inline float __shfl_xor_sync(unsigned mask, float value, int away) {
     if (mask != 0xffffffffu) emulation::die("a shuffle without all lanes");
     return warp_gather(value)[(threadIdx.x % 32) ^ unsigned(away)];
