@@ -1,0 +1,127 @@
+// How a warp reads and writes memory, and what that costs.
+#include <algorithm>
+#include <cstring>
+
+#include "tests/ptx/warp.h"
+
+namespace ptx {
+namespace {
+
+unsigned lanes_in(uint32_t lanes) { return unsigned(__builtin_popcount(lanes)); }
+
+template <class F> void each(uint32_t lanes, F f) {
+    for (unsigned l = 0; l < LANES; l++)
+        if (lanes >> l & 1) f(l);
+}
+
+void sort_unique(std::vector<uint64_t> *v) {
+    std::sort(v->begin(), v->end());
+    v->erase(std::unique(v->begin(), v->end()), v->end());
+}
+
+} // namespace
+
+Moment Warp::now(unsigned lane) const { return {block_.stretch, uint16_t(index_ * LANES + lane), barriers_}; }
+
+uint64_t Warp::address(const Instruction &i, unsigned lane) const { return registers_[i.address][lane] + uint64_t(i.offset); }
+
+void Warp::read(Space space, unsigned lane, uint64_t address, unsigned bytes, void *to) {
+    size_t at = 0;
+    if (space == Space::GLOBAL) {
+        Allocation *a = block_.machine.memory.find(address, bytes, &at);
+        if (a == nullptr) throw Fault{"reads outside of any allocation"};
+        a->memory.read(block_.machine.stretches, now(lane), at, bytes, to);
+        return;
+    }
+    const size_t size = space == Space::SHARED  ? block_.shared.data.size()
+                        : space == Space::PARAM ? block_.launch.params.size()
+                                                : block_.launch.kernel->local_bytes;
+    if (space != Space::PARAM) address &= 0xffffffffu;
+    if (address > size || bytes > size - address) throw Fault{"reads outside of its memory"};
+    if (space == Space::SHARED) block_.shared.read(block_.machine.stretches, now(lane), address, bytes, to);
+    else if (space == Space::PARAM) std::memcpy(to, block_.launch.params.data() + address, bytes);
+    else std::memcpy(to, local_.data() + lane * size + address, bytes);
+}
+
+void Warp::write(Space space, unsigned lane, uint64_t address, unsigned bytes, const void *from) {
+    size_t at = 0;
+    if (space == Space::GLOBAL) {
+        Allocation *a = block_.machine.memory.find(address, bytes, &at);
+        if (a == nullptr) throw Fault{"writes outside of any allocation"};
+        a->memory.write(block_.machine.stretches, now(lane), at, bytes, from);
+        return;
+    }
+    const size_t size = space == Space::SHARED ? block_.shared.data.size() : block_.launch.kernel->local_bytes;
+    address &= 0xffffffffu;
+    if (space == Space::PARAM || address > size || bytes > size - address) throw Fault{"writes outside of its memory"};
+    if (space == Space::SHARED) block_.shared.write(block_.machine.stretches, now(lane), address, bytes, from);
+    else std::memcpy(local_.data() + lane * size + address, from, bytes);
+}
+
+void Warp::load(const Instruction &i, uint32_t lanes) {
+    const unsigned width = i.bytes * unsigned(i.to.size());
+    count(i, lanes, width);
+    each(lanes, [&](unsigned l) {
+        uint8_t bytes[16];
+        lane_ = l;
+        const uint64_t from = address(i, l);
+        if (from % width) throw Fault{"reads " + std::to_string(width) + " bytes from an address that is no multiple of them"};
+        read(i.space, l, from, width, bytes);
+        for (size_t k = 0; k < i.to.size(); k++) {
+            uint64_t v = 0;
+            std::memcpy(&v, bytes + k * i.bytes, i.bytes);
+            const unsigned unused = 64 - 8 * i.bytes;
+            registers_[i.to[k]][l] = i.is_signed ? uint64_t(int64_t(v << unused) >> unused) : v;
+        }
+    });
+}
+
+void Warp::store(const Instruction &i, uint32_t lanes) {
+    const unsigned width = i.bytes * unsigned(i.from.size());
+    count(i, lanes, width);
+    each(lanes, [&](unsigned l) {
+        uint8_t bytes[16];
+        lane_ = l;
+        const uint64_t to = address(i, l);
+        if (to % width) throw Fault{"writes " + std::to_string(width) + " bytes to an address that is no multiple of them"};
+        for (size_t k = 0; k < i.from.size(); k++) std::memcpy(bytes + k * i.bytes, &registers_[i.from[k]][l], i.bytes);
+        write(i.space, l, to, width, bytes);
+    });
+}
+
+void Warp::count(const Instruction &i, uint32_t lanes, unsigned bytes) {
+    if (i.space == Space::GLOBAL) count_global(i, lanes, bytes);
+    else if (i.space == Space::SHARED) count_shared(i, lanes, bytes);
+}
+
+void Warp::count_global(const Instruction &i, uint32_t lanes, unsigned bytes) {
+    std::vector<uint64_t> sectors;
+    each(lanes, [&](unsigned l) {
+        for (uint64_t s = address(i, l) / SECTOR_BYTES; s <= (address(i, l) + bytes - 1) / SECTOR_BYTES; s++) sectors.push_back(s);
+    });
+    sort_unique(&sectors);
+    Traffic &t = block_.traffic;
+    const bool reads = i.kind == Kind::LOAD;
+    uint64_t fresh = 0;
+    for (uint64_t s : sectors) fresh += block_.machine.memory.touch(s * SECTOR_BYTES, reads, block_.number);
+    (reads ? t.sectors_read : t.sectors_written) += sectors.size();
+    (reads ? t.first_sectors_read : t.first_sectors_written) += fresh;
+    (reads ? t.bytes_read : t.bytes_written) += uint64_t(bytes) * lanes_in(lanes);
+}
+
+// 32 banks of 4 bytes: an access of 8 or 16 bytes goes by halves or quarters of the warp, and each time once for every word that a bank is asked for.
+void Warp::count_shared(const Instruction &i, uint32_t lanes, unsigned bytes) {
+    const unsigned words = std::max(1u, bytes / 4), together = LANES / words;
+    for (unsigned first = 0; first < LANES; first += together) {
+        std::vector<uint64_t> asked;
+        unsigned of_bank[LANES] = {}, passes = 0;
+        for (unsigned l = first; l < first + together; l++)
+            for (unsigned w = 0; lanes >> l & 1 && w < words; w++) asked.push_back(address(i, l) / 4 + w);
+        sort_unique(&asked);
+        for (uint64_t word : asked) passes = std::max(passes, ++of_bank[word % LANES]);
+        block_.traffic.shared_accesses += passes > 0;
+        block_.traffic.shared_passes += passes;
+    }
+}
+
+} // namespace ptx

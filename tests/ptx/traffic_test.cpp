@@ -1,0 +1,58 @@
+// What phase 1 and phase 2 move, counted in the compiled kernels: bytes per parameter, whole sectors, and ways to the banks of shared memory.
+#include "tests/cuda/support.h"
+#include "tests/ptx/gpus.h"
+
+namespace {
+
+struct Case {
+    const char *name, *weights, *state;
+    double advance, apply; // bytes per parameter
+};
+void PrintTo(const Case &c, std::ostream *os) { *os << c.name; }
+
+class PtxTraffic : public OnGpu, public ::testing::WithParamInterface<Case> {};
+
+// The kernel whose name has this in it.
+ptx::Traffic traffic_of(const std::string &part) {
+    ptx::Traffic t;
+    for (const auto &[name, traffic] : ptx::gpus().machine.traffic)
+        if (name.find(part) != std::string::npos) t = traffic;
+    EXPECT_EQ(t.launches, 1u) << part;
+    return t;
+}
+
+TEST_P(PtxTraffic, IsWhatTheCostModelSays) {
+    const Case &c = GetParam();
+    const size_t n = 1 << 15;
+    Model source({n}, c.weights);
+    DeviceModel<> model(source);
+    lopt_optimizer_options o = LOPT_OPTIMIZER_OPTIONS_INIT;
+    o.state_dtype = c.state;
+    ASSERT_EQ(model.create(o), LOPT_OK) << lopt_last_error();
+    model.run(0, 1); // the first step has no decays
+    ASSERT_EQ(device()->wait(0), LOPT_OK);
+    ptx::gpus().machine.traffic.clear();
+    model.run(1, 2);
+    ASSERT_EQ(device()->wait(0), LOPT_OK);
+    const ptx::Traffic advance = traffic_of("lopt_advance"), apply = traffic_of("lopt_apply");
+    const auto each = [](const ptx::Traffic &t) {
+        return double(t.first_sectors_read + t.first_sectors_written) * ptx::SECTOR_BYTES / double(n);
+    };
+    // tables, weights and sums of chunks come on top
+    EXPECT_NEAR(each(advance), c.advance, 0.6);
+    EXPECT_NEAR(each(apply), c.apply, 0.6);
+    // nothing is read or written twice, nor beside what is wanted
+    EXPECT_LT(double(advance.sectors_written), 1.01 * double(advance.first_sectors_written));
+    EXPECT_LT(double(advance.sectors_written) * ptx::SECTOR_BYTES, 1.01 * double(advance.bytes_written));
+    EXPECT_LT(double(apply.sectors_written), 1.01 * double(apply.first_sectors_written));
+    EXPECT_LT(double(advance.shared_passes), 1.35 * double(advance.shared_accesses)); // ptxas makes one store of four that PTX has
+}
+// State, gradient and update; with attention, what waits for phase 2 too. Then true parameters, update, and the caller's.
+INSTANTIATE_TEST_SUITE_P(State, PtxTraffic,
+                         ::testing::Values(Case{"attending", "attention=1", "fp32", 2 * 76 + 4 + 4 + 4, 2 * 4 + 4 + 4 + 4},
+                                           Case{"plain", "attention=0", "fp32", 2 * 76 + 4 + 4, 2 * 4 + 4 + 4},
+                                           Case{"attending_mixed", "attention=1", "mixed", 2 * 40 + 4 + 4 + 4, 2 * 4 + 4 + 4 + 4},
+                                           Case{"plain_mixed", "attention=0", "mixed", 2 * 40 + 4 + 4, 2 * 4 + 4 + 4}),
+                         [](const auto &i) { return std::string(i.param.name); });
+
+} // namespace

@@ -1,0 +1,68 @@
+// A warp and the block around it. Inside tests/ptx alone.
+#pragma once
+#include "tests/ptx/machine.h"
+
+namespace ptx {
+
+// What the warps of a block share.
+struct Block {
+    Machine &machine;
+    const Launch &launch;
+    Traffic &traffic;
+    uint64_t number; // of the launch, from 1
+    unsigned index;
+    uint32_t stretch;
+    Watched shared;
+};
+
+class Warp {
+public:
+    Warp(Block *b, unsigned index);
+    enum class State { RUNNING, AT_BARRIER, DONE };
+    State state() const { return state_; }
+    void run(unsigned instructions); // at most
+    void pass_barrier();
+
+private:
+    // Lanes that stand at one instruction. Waiting: for others of the warp to come there.
+    struct Group {
+        size_t at;
+        uint32_t lanes;
+        bool waiting;
+    };
+
+    uint32_t alive() const;
+    size_t choose();
+    void step(size_t group);
+    void branch(size_t group, const Instruction &i, uint32_t taken);
+    bool together(size_t group, const Instruction &i);
+    void execute(const Instruction &i, uint32_t lanes);
+
+    // memory: access.cpp
+    void load(const Instruction &i, uint32_t lanes);
+    void store(const Instruction &i, uint32_t lanes);
+    void read(Space space, unsigned lane, uint64_t address, unsigned bytes, void *to);
+    void write(Space space, unsigned lane, uint64_t address, unsigned bytes, const void *from);
+    uint64_t address(const Instruction &i, unsigned lane) const;
+    void count(const Instruction &i, uint32_t lanes, unsigned bytes);
+    void count_global(const Instruction &i, uint32_t lanes, unsigned bytes);
+    void count_shared(const Instruction &i, uint32_t lanes, unsigned bytes);
+    Moment now(unsigned lane) const;
+
+    // among lanes: collective.cpp
+    void shuffle(const Instruction &i);
+    void matrix_load(const Instruction &i);
+    void matrix_product(const Instruction &i);
+
+    Block &block_;
+    const unsigned index_;
+    State state_ = State::RUNNING;
+    std::unique_ptr<Register[]> registers_;
+    std::vector<uint8_t> local_; // [lane][local_bytes]
+    std::vector<Group> groups_;
+    uint16_t barriers_ = 0; // of this warp in this stretch
+    unsigned lane_ = 0;     // whose work a fault is about
+    const Instruction *current_ = nullptr;
+};
+
+} // namespace ptx
