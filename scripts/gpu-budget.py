@@ -10,6 +10,7 @@ Usage: scripts/gpu-budget.py           checks; status 1 and a line for each brea
 some of them: multiply-adds, special functions, uniform loads (of weights), loads and stores of memory, tensor-core operations. Instruction
 counts are those of the compiler named in the file, and are checked with that one alone; spills, stack and registers are checked with any."""
 import collections
+import math
 import pathlib
 import re
 import shutil
@@ -114,14 +115,24 @@ def read_budget():
     return lines[0][2:], {r[0]: dict(zip(columns, map(int, r[1:]))) for r in (line.split() for line in lines[2:])}
 
 
+def phase_1_bytes(kernel):
+    """Per parameter: state read and written, gradient, waiting update, and the attended point's."""
+    return 2 * (40 if kernel.endswith("_mma") else 76) + 4 + 4 + (4 if "attending" in kernel else 0)
+
+
 def bounds(budget):
-    """Lines: G parameters/s that instruction issue and special functions allow; a multiprocessor does 4 x 32 and 16 of them in a clock."""
-    multiprocessors, per_loop = 132, 2
-    yield f"{'predicted, not measured: G parameters/s':40} " + " ".join(f"{c:>22}" for c in ("issue", "special functions"))
+    """Lines: G parameters/s of phase 1 that each resource allows an H200. A multiprocessor issues 4 x 32 instructions in a clock, does 16 special
+    functions and, by mma.sync, 0.62 of the tensor cores' 1 product of 16 x 16 by 16 x 8; memory moves 4.3 TB/s, as a copy does."""
+    multiprocessors, per_loop, tensor_share, memory = 132, 2, 0.62, 4300
+    columns = ("issue", "special functions", "tensor cores", "memory")
+    yield f"{'predicted, not measured: G parameters/s':44} " + " ".join(f"{c:>18}" for c in columns)
     for kernel in sorted(k for k in budget if re.match("lopt_advance_(attending|plain)", k)):
+        of = budget[kernel]
         for clock in (1.755, 1.98):
-            rates = [multiprocessors * each * clock * per_loop / budget[kernel][column] for each, column in ((4 * 32, "loop"), (16, "mufu"))]
-            yield f"{kernel + f' at {clock} GHz':40} " + " ".join(f"{r:>22.1f}" for r in rates)
+            rates = [multiprocessors * each * clock * per_loop / of[column] for each, column in ((4 * 32, "loop"), (16, "mufu"))]
+            rates.append(multiprocessors * tensor_share * clock * 32 * per_loop / of["mma"] if of["mma"] else math.inf)
+            rates.append(memory / phase_1_bytes(kernel))
+            yield f"{kernel + f' at {clock} GHz':44} " + " ".join(f"{r:>18.1f}" for r in rates)
 
 
 def breaches(kernels, budget, same_compiler):

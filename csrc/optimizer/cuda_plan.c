@@ -29,6 +29,9 @@ typedef struct weights_place {
     uint32_t *fragments; /* NULL: the cell is not for tensor cores */
 } weights_place;
 
+/* Numbers that a weight is the sum of on tensor cores. */
+static int fragment_terms(const gpu_model *m) { return m->mixed ? 1 : 2; }
+
 static void divide(cuda_optimizer *opt, divider *d, size_t flat, size_t storage, uint64_t tiles, weights_place *w) {
     const lopt_dims dims = opt->common.layout.dims;
     const size_t n = opt->common.num_tensors;
@@ -39,7 +42,7 @@ static void divide(cuda_optimizer *opt, divider *d, size_t flat, size_t storage,
     w->view = take(d, 1, sizeof *w->view);
     w->flat = take(d, flat, sizeof(float));
     w->storage = take(d, storage, sizeof(float));
-    w->fragments = m->mixed && dims_default_cell(dims) ? take(d, MMA_FRAGMENT_WORDS, sizeof *w->fragments) : NULL;
+    w->fragments = dims_default_cell(dims) ? take(d, (size_t)fragment_terms(m) * MMA_FRAGMENT_WORDS, sizeof *w->fragments) : NULL;
     m->weights = w->view;
     m->fragments = w->fragments;
     m->buffers = take(d, n, sizeof *m->buffers);
@@ -145,9 +148,11 @@ static lopt_status upload_weights(const cuda_optimizer *opt, const prepared_weig
     LOPT_TRY(opt->gpu->upload(device, place->flat, w->flat, w->layout.count * sizeof(float), stream));
     LOPT_TRY(opt->gpu->upload(device, place->storage, w->storage, prepared_storage(w) * sizeof(float), stream));
     if (place->fragments) {
-        uint32_t fragments[MMA_FRAGMENT_WORDS];
-        mma_fragments_of(&w->cell, w->layout.dims.attention, fragments);
-        LOPT_TRY(opt->gpu->upload(device, place->fragments, fragments, sizeof fragments, stream));
+        const int terms = fragment_terms(&opt->model);
+        uint32_t fragments[2 * MMA_FRAGMENT_WORDS];
+        mma_fragments_of(&w->cell, w->layout.dims.attention, terms, fragments);
+        const size_t bytes = (size_t)terms * MMA_FRAGMENT_WORDS * sizeof *fragments;
+        LOPT_TRY(opt->gpu->upload(device, place->fragments, fragments, bytes, stream));
     }
     return opt->gpu->upload(device, place->view, &view, sizeof view, stream);
 }

@@ -1,4 +1,4 @@
-/* Phase 1 on the default cell's mixed state, by tensor cores. */
+/* Phase 1 on the default cell by tensor cores: on mixed state; on fp32 state. */
 #ifndef LOPT_KERNELS_CUDA_ADVANCE_MMA_H
 #define LOPT_KERNELS_CUDA_ADVANCE_MMA_H
 
@@ -6,5 +6,7 @@
 
 void GPU_SYMBOL(gpu_load_advance_mma)(gpu_launch *l);
 void GPU_SYMBOL(gpu_advance_mma)(gpu_launch *l, const gpu_model *m, const gpu_cell *cell);
+void GPU_SYMBOL(gpu_load_advance_split)(gpu_launch *l);
+void GPU_SYMBOL(gpu_advance_split)(gpu_launch *l, const gpu_model *m, const gpu_cell *cell);
 
 #endif

@@ -23,26 +23,35 @@ typedef struct mma_weights {
 /* mma: start + a b. mma_load: inputs from shared memory; lane 8 i + k names row k of 8 inputs (16 bytes, so aligned) of those that word i comes
  * from. Every lane of the warp must come to either. */
 #ifdef LOPT_CUDA_EMULATION
-__device__ static inline mma_sums mma(const mma_inputs &a, const mma_weights &b, const mma_sums &start) {
-    struct operands {
-        mma_inputs a;
-        mma_weights b;
-    } mine = {a, b};
-    const operands *lanes = warp_gather(mine);
-    const unsigned g = threadIdx.x % MMA_LANES / 4, t = threadIdx.x % 4;
-    mma_sums out;
-    for (unsigned i = 0; i < 4; i++) {
-        const unsigned row = g + 8 * (i / 2), column = 2 * t + i % 2;
-        double sum = (double)start.at[i];
-        for (unsigned k = 0; k < MMA_ROWS; k++) {
-            const unsigned lane = k % 8 / 2, far = k / 8, shift = 16 * (k % 2);
-            const uint32_t input = lanes[row % 8 * 4 + lane].a.word[row / 8 + 2 * far] >> shift;
-            const uint32_t weight = lanes[column * 4 + lane].b.word[far] >> shift;
-            sum += (double)fp16_to_float((uint16_t)input) * (double)fp16_to_float((uint16_t)weight);
+struct mma_operands {
+    mma_inputs a;
+    mma_weights b;
+    mma_sums start;
+};
+struct mma_results {
+    mma_sums of_lane[MMA_LANES];
+};
+static inline void mma_of_warp(const mma_operands *const *lanes, mma_results *out) {
+    float a[MMA_ROWS][MMA_ROWS], b[MMA_ROWS][MMA_COLUMNS], sum[MMA_ROWS][MMA_COLUMNS];
+    for (unsigned lane = 0; lane < MMA_LANES; lane++) {
+        const unsigned g = lane / 4, t = lane % 4;
+        for (unsigned i = 0; i < 8; i++) /* word i / 2, half i % 2 */
+            a[g + 8 * (i / 2 % 2)][2 * t + i % 2 + 8 * (i / 4)] =
+                fp16_to_float((uint16_t)(lanes[lane]->a.word[i / 2] >> 16 * (i % 2)));
+        for (unsigned i = 0; i < 4; i++) {
+            b[2 * t + i % 2 + 8 * (i / 2)][g] = fp16_to_float((uint16_t)(lanes[lane]->b.word[i / 2] >> 16 * (i % 2)));
+            sum[g + 8 * (i / 2)][2 * t + i % 2] = lanes[lane]->start.at[i];
         }
-        out.at[i] = (float)sum;
     }
-    return out;
+    for (unsigned i = 0; i < MMA_ROWS; i++)
+        for (unsigned k = 0; k < MMA_ROWS; k++)
+            for (unsigned j = 0; j < MMA_COLUMNS; j++) sum[i][j] += a[i][k] * b[k][j];
+    for (unsigned lane = 0; lane < MMA_LANES; lane++)
+        for (unsigned i = 0; i < 4; i++) out->of_lane[lane].at[i] = sum[lane / 4 + 8 * (i / 2)][2 * (lane % 4) + i % 2];
+}
+__device__ static inline mma_sums mma(const mma_inputs &a, const mma_weights &b, const mma_sums &start) {
+    const mma_operands mine = {a, b, start};
+    return warp_work<mma_operands, mma_results>(mine, mma_of_warp)->of_lane[threadIdx.x % MMA_LANES];
 }
 __device__ static inline mma_inputs mma_load(const uint32_t *row) {
     struct part {

@@ -91,8 +91,12 @@ CELL_FN mma_gate mma_gate_of(mma_tile tile, int column) {
     }
     return g;
 }
-/* Sums of r and z are halved: a sigmoid is then 1/2 + tanh / 2 of them. */
-CELL_FN float mma_gate_scale(int gate) { return gate < 2 ? 0.5f : 1.0f; }
+/* What sums of gates are multiplied with beforehand, in their weights. terms 1: r and z are halved, so that a sigmoid is 1/2 + tanh / 2 of them;
+ * 2: of r and z as of c, powers of two give what is wanted: 1 / (1 + 2^r), 1 - 2 / (1 + 2^c). */
+CELL_FN float mma_gate_scale(int terms, int gate) {
+    if (terms == 1) return gate < 2 ? 0.5f : 1.0f;
+    return gate < 2 ? -VF_LOG2_E : 2.0f * VF_LOG2_E;
+}
 
 /* Where component c < P of the hidden state of parameter i of a tile stands, in 16-bit numbers. First pairs of components 2t and 2t + 1,
  * [group][lane][row g, row g + 8], then components 8 + t, [g][t < 2][group][row g, row g + 8]. */
@@ -102,7 +106,8 @@ CELL_FN unsigned mma_hidden_place(unsigned i, int c) {
     return 2 * (2 * MMA_GROUPS * MMA_LANES + (2 * g + k - 8) * MMA_GROUPS + q) + row;
 }
 
-/* out [MMA_FRAGMENT_WORDS]: [product][2 registers][lane], each two fp16 numbers. attention 0: its weights are 0. */
-void mma_fragments_of(const cell_weights *w, int attention, uint32_t *out);
+/* out [terms][product][2 registers][lane], each two fp16 numbers: the weights, rounded; then, what that left, rounded. terms 1, 2; attention 0: its
+ * weights are 0. */
+void mma_fragments_of(const cell_weights *w, int attention, int terms, uint32_t *out);
 
 #endif

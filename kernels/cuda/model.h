@@ -84,7 +84,7 @@ typedef struct gpu_model {
     const gpu_chunk *chunks;    /* [num_chunks] */
     const gpu_span *spans;      /* [num_spans] */
     const gpu_weights *weights; /* [1] */
-    const uint32_t *fragments;  /* [MMA_FRAGMENT_WORDS] weights of the default cell for tensor cores; NULL unless mixed */
+    const uint32_t *fragments;  /* [mixed: 1, fp32: 2][MMA_FRAGMENT_WORDS] weights of the default cell for tensor cores; NULL: without these */
     gpu_buffers *buffers;       /* [num_tensors] */
     gpu_control *control;       /* [1] */
     unsigned char *started;     /* [num_tensors] 1: has taken part in a step */

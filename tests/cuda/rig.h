@@ -57,9 +57,12 @@ struct Rig {
     }
     lopt_status create(const char *state = nullptr) {
         lopt_optimizer_options o = LOPT_OPTIMIZER_OPTIONS_INIT;
-        o.device = "cuda";
         o.state_dtype = state;
         o.weight_decay = 0.01;
+        return create(o);
+    }
+    lopt_status create(lopt_optimizer_options o) {
+        o.device = "cuda";
         write(params, host.params);
         return lopt_optimizer_create(host.weights.p, &o, params.size(), host.counts.data(), params.data(), stream, &opt.p);
     }
