@@ -1,7 +1,7 @@
 # lopt for CPUs. From the root of the repository:
 #   docker build -f docker/cpu.Dockerfile -t lopt .                          the command, with Open MPI, and nothing else
 #   docker build -f docker/cpu.Dockerfile --target develop -t lopt-develop . sources and tools: scripts/quickstart.sh and scripts/test.sh run there
-#   docker run --rm -v "$PWD/runs:/home/lopt/runs" lopt scripts/launch-mpirun.sh 8 runs/mine --config configs/stage-1.json
+#   mkdir -p runs && docker run --rm --user "$(id -u)" -v "$PWD/runs:/home/lopt/runs" lopt scripts/launch-mpirun.sh 8 runs/mine --config configs/stage-1.json
 #   docker run --rm -it lopt-develop scripts/quickstart.sh
 FROM debian:bookworm-slim AS tools
 WORKDIR /home/lopt
@@ -23,6 +23,8 @@ RUN apt-get update && \
     rm -rf /var/lib/apt/lists/* && useradd --uid 1000 --create-home lopt
 COPY --from=build /home/lopt/installed /usr/local
 RUN ldconfig
+# Docker's list of allowed system calls may lack the one by which Open MPI reads from another process; it then says so with every message.
+ENV OMPI_MCA_btl_vader_single_copy_mechanism=none
 USER lopt
 WORKDIR /home/lopt
 COPY --chown=lopt:lopt configs configs

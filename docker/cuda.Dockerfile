@@ -1,7 +1,7 @@
 # lopt with CUDA and NCCL, for hosts with NVIDIA GPUs and the container toolkit. From the root of the repository:
 #   docker build -f docker/cuda.Dockerfile -t lopt-cuda .                          the command, with Open MPI, and nothing else
 #   docker build -f docker/cuda.Dockerfile --target develop -t lopt-cuda-develop . sources and tools: scripts/quickstart.sh and scripts/test.sh run there
-#   docker run --rm --gpus all -v "$PWD/runs:/home/lopt/runs" lopt-cuda scripts/launch-mpirun.sh 8 runs/mine --config configs/stage-1.json
+#   mkdir -p runs && docker run --rm --gpus all --user "$(id -u)" -v "$PWD/runs:/home/lopt/runs" lopt-cuda scripts/launch-mpirun.sh 8 runs/mine --config configs/stage-1.json
 #   docker run --rm --gpus all -it lopt-cuda-develop scripts/quickstart.sh
 FROM nvidia/cuda:13.0.1-devel-ubuntu24.04 AS tools
 WORKDIR /home/lopt
@@ -23,6 +23,8 @@ RUN apt-get update && \
     rm -rf /var/lib/apt/lists/* && useradd --uid 1001 --create-home lopt
 COPY --from=build /home/lopt/installed /usr/local
 RUN ldconfig
+# Docker's list of allowed system calls may lack the one by which Open MPI reads from another process; it then says so with every message.
+ENV OMPI_MCA_btl_vader_single_copy_mechanism=none
 USER lopt
 WORKDIR /home/lopt
 COPY --chown=lopt:lopt configs configs

@@ -84,7 +84,11 @@ while :; do
         echo "stopped; the same command goes on from the checkpoint" >&2
         exit "$status"
     fi
-    if [ "$left" -le 0 ] || [ ! -f "$dir/config.json" ]; then
+    if [ ! -f "$dir/config.json" ]; then
+        echo "the run failed with status $status before it had begun" >&2
+        exit "$status"
+    fi
+    if [ "$left" -le 0 ]; then
         echo "the run failed with status $status; what was saved is in $dir, and the same command goes on from there" >&2
         exit "$status"
     fi
