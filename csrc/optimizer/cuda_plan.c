@@ -69,9 +69,10 @@ static void divide(cuda_optimizer *opt, divider *d, size_t flat, size_t storage,
 
 /* Where the tensors begin, and how many chunks and spans there are; returns the tiles of all. */
 static uint64_t tensor_table(const lopt_optimizer *o, gpu_tensor *tensors, gpu_model *m) {
+    const uint32_t size = gpu_chunk_size(o->total);
     uint64_t tiles = 0, chunks = 0, spans = 0, most = 0;
     for (size_t i = 0; i < o->num_tensors; i++) {
-        const uint64_t n = (o->counts[i] + GPU_CHUNK - 1) / GPU_CHUNK, n_spans = (n + GPU_SPAN - 1) / GPU_SPAN;
+        const uint64_t n = (o->counts[i] + size - 1) / size, n_spans = (n + GPU_SPAN - 1) / GPU_SPAN;
         tensors[i] = (gpu_tensor){o->counts[i], tiles, chunks, chunks + n, spans, spans + n_spans};
         tiles += gpu_tiles(o->counts[i]);
         chunks += n;
@@ -99,13 +100,14 @@ static lopt_status upload_spans(const cuda_optimizer *opt, const gpu_tensor *ten
 }
 
 static lopt_status upload_chunks(const cuda_optimizer *opt, const gpu_tensor *tensors, void *stream) {
+    const uint32_t size = gpu_chunk_size(opt->common.total);
     void *memory = NULL;
     LOPT_TRY(memory_alloc(opt->model.num_chunks, sizeof(gpu_chunk), "an optimizer's chunks", &memory));
     gpu_chunk *chunks = memory;
     for (size_t i = 0; i < opt->common.num_tensors; i++)
         for (uint64_t k = tensors[i].chunk_at; k < tensors[i].chunk_end; k++) {
-            const uint64_t first = (k - tensors[i].chunk_at) * GPU_CHUNK, left = tensors[i].count - first;
-            chunks[k] = (gpu_chunk){first, (uint32_t)i, left < GPU_CHUNK ? (uint32_t)left : GPU_CHUNK};
+            const uint64_t first = (k - tensors[i].chunk_at) * size, left = tensors[i].count - first;
+            chunks[k] = (gpu_chunk){first, (uint32_t)i, left < size ? (uint32_t)left : size};
         }
     const lopt_status status =
         opt->gpu->upload(opt->common.device, (void *)opt->model.chunks, chunks, opt->model.num_chunks * sizeof *chunks, stream);

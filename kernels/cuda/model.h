@@ -1,6 +1,6 @@
 /* An optimizer in a device's memory, as host code fills it in and kernels read it: plain C, no CUDA header.
  *
- * Parameters are cut into tiles of 64 (two for each lane of a warp, 32 apart) and chunks of 4096 (a block's turn), neither of which spans
+ * Parameters are cut into tiles of 64 (two for each lane of a warp, 32 apart) and chunks of up to 4096 (a block's turn), neither of which spans
  * two tensors. A tensor's tiles follow each other, the last one padded; true parameters and waiting updates are [tile][64]. All sums are
  * formed per chunk by one block in a fixed order, then over a tensor's chunks and over tensors in a fixed order: no result depends on the
  * number of blocks.
@@ -21,7 +21,8 @@
 enum {
     GPU_WARP = 32,
     GPU_TILE = 2 * GPU_WARP,
-    GPU_CHUNK = 4096,
+    GPU_CHUNK_MAX = 4096, /* a chunk has fewer parameters where there are few: gpu_chunk_size */
+    GPU_CHUNK_MIN = 256,
     GPU_SPAN = 64,   /* chunks of a tensor that are summed by one block, where a tensor has more */
     GPU_BLOCK = 128, /* threads; several are on a multiprocessor, so that one goes on where the other waits for its last warp */
     GPU_WARPS = GPU_BLOCK / GPU_WARP,
@@ -109,6 +110,14 @@ typedef struct gpu_model {
 CELL_FN uint64_t gpu_tile_floats(lopt_dims d, int mixed) {
     const uint64_t components = (uint64_t)dims_state(d);
     return mixed ? (components - 1) * GPU_WARP + GPU_TILE : components * GPU_TILE;
+}
+/* Parameters of a chunk in a model of so many: enough, so that what a chunk costs besides is little; no more than leave every multiprocessor
+ * several. The GPU at hand has no say, or sums, and so bits, would depend on it. */
+CELL_FN uint32_t gpu_chunk_size(uint64_t parameters) {
+    const uint64_t wanted = 900; /* chunks: seven for each of 132 multiprocessors */
+    uint32_t n = GPU_CHUNK_MAX;
+    while (n > GPU_CHUNK_MIN && parameters / n < wanted) n /= 4;
+    return n;
 }
 CELL_FN uint64_t gpu_tiles(uint64_t parameters) { return (parameters + GPU_TILE - 1) / GPU_TILE; }
 

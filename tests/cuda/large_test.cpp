@@ -1,4 +1,4 @@
-// More parameters than 2^31 without their memory: the chunk that is worked on stands far out in its tensor, and every base pointer is moved back as
+// More parameters than 2^31 without their memory: the chunks that are worked on stand far out in their tensor, and every base pointer is moved back as
 // far, so that the kernels' own arithmetic has to find what is there. Any of it in 32 bits ends somewhere else.
 #include "tests/cuda/support.h"
 
@@ -18,11 +18,11 @@ struct FarOut : OnGpu, ::testing::WithParamInterface<const char *> {
     // The model of an optimizer with one tensor, seen from FAR before it.
     gpu_model far_model(const cuda_optimizer *opt) {
         gpu_model m = opt->model;
-        auto *chunk = const_cast<gpu_chunk *>(m.chunks);
-        gpu_chunk moved;
-        EXPECT_EQ(device()->download(0, &moved, chunk, sizeof moved, nullptr), LOPT_OK);
-        moved.first += FAR;
-        EXPECT_EQ(device()->upload(0, chunk, &moved, sizeof moved, nullptr), LOPT_OK);
+        auto *chunks = const_cast<gpu_chunk *>(m.chunks);
+        std::vector<gpu_chunk> moved(m.num_chunks);
+        EXPECT_EQ(device()->download(0, moved.data(), chunks, m.num_chunks * sizeof *chunks, nullptr), LOPT_OK);
+        for (gpu_chunk &c : moved) c.first += FAR;
+        EXPECT_EQ(device()->upload(0, chunks, moved.data(), m.num_chunks * sizeof *chunks, nullptr), LOPT_OK);
         m.state = back(m.state, FAR / GPU_TILE * gpu_tile_floats(m.dims, m.mixed));
         m.theta = back(m.theta, FAR);
         m.move = back(m.move, FAR);

@@ -100,7 +100,7 @@ TEST_F(Mixed, DescendsAsFp32DoesOverAThousandSteps) {
 }
 
 TEST_F(Mixed, MemoryIsAsDocumented) {
-    const size_t n = 2000000;
+    const size_t n = 4000000;
     Model source({n});
     DeviceModel<> gpu(source);
     ASSERT_EQ(gpu.create(options()), LOPT_OK) << lopt_last_error();

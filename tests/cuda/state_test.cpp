@@ -16,7 +16,7 @@ class CudaResumeSizes : public CudaState, public ::testing::WithParamInterface<s
 INSTANTIATE_TEST_SUITE_P(Sizes, CudaResumeSizes,
                          ::testing::Values(std::pair("attention=1", std::vector<size_t>{3, 20001, 40, 33}),
                                            std::pair("attention=0", std::vector<size_t>{1300}),
-                                           std::pair(SMALL_CELL, std::vector<size_t>{66 * 4096, 70}),
+                                           std::pair("attention=0", std::vector<size_t>{66 * 256, 70}),
                                            std::pair("param=4,tensor=3,global=2,scales=1", std::vector<size_t>{3, 1000, 40})));
 
 TEST_P(CudaResumeSizes, SameBitsAsNeverHavingStopped) {

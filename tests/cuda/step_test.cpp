@@ -41,15 +41,31 @@ TEST_P(Agreement, WithTheCpu) {
 INSTANTIATE_TEST_SUITE_P(
     Cuda, Agreement,
     ::testing::Values(AgreementCase{"one", {1}, nullptr}, AgreementCase{"around_a_tile", {31, 32, 33, 1, 63, 64, 65}, nullptr},
-                      AgreementCase{"around_a_chunk", {4095, 4096, 4097, 4128, 4129}, nullptr},
-                      AgreementCase{"one_large_among_small", {3, 60001, 1, 1, 257}, nullptr},
-                      AgreementCase{"more_chunks_than_a_span", {65 * 4096 + 33, 5, 70 * 64, 4097}, SMALL_CELL},
+                      AgreementCase{"around_a_chunk", {255, 256, 257, 288, 289, 1025}, nullptr},
+                      AgreementCase{"one_large_among_small", {3, 20001, 1, 1, 257}, nullptr},
+                      AgreementCase{"more_chunks_than_a_span", {65 * 256 + 33, 5, 70 * 64, 4097}, nullptr},
                       AgreementCase{"thousands", many(1100, 50), nullptr},
                       AgreementCase{"no_attention", {1, 33, 5000, 8192}, "attention=0"},
                       AgreementCase{"smallest", {40, 5000}, "param=1,tensor=1,global=1,scales=1,grad_products=0,relative_lr=0"},
                       AgreementCase{"other_sizes", {40, 4097}, "param=17,tensor=40,global=33,scales=6,gradient_shortcut=0"},
                       AgreementCase{"largest", {70}, "param=64,tensor=256,global=256,scales=8"}),
     [](const auto &i) { return std::string(i.param.name); });
+
+TEST_F(OnGpu, LargerModelsHaveLargerChunks) {
+    EXPECT_EQ(gpu_chunk_size(1), 256u);
+    EXPECT_EQ(gpu_chunk_size(900 * 1024 - 1), 256u);
+    EXPECT_EQ(gpu_chunk_size(900 * 1024), 1024u);
+    EXPECT_EQ(gpu_chunk_size(900 * 4096), 4096u);
+    EXPECT_EQ(gpu_chunk_size(uint64_t(1) << 40), 4096u);
+    const Sizes sizes = {33, 900 * 1024 + 1};
+    Model cpu(sizes, SMALL_CELL), source(sizes, SMALL_CELL);
+    DeviceModel<> model(source);
+    ASSERT_EQ(cpu.create(), LOPT_OK);
+    ASSERT_EQ(model.create(), LOPT_OK) << lopt_last_error();
+    cpu.run(0, 2);
+    model.run(0, 2);
+    EXPECT_LT(distance(model.read(), cpu.params), 1.0);
+}
 
 struct Scheduled : OnGpu {};
 
@@ -71,10 +87,10 @@ TEST_F(Scheduled, SameBitsForAnyNumberOfBlocksAndAnyOrder) {
 }
 
 TEST_F(Scheduled, SameBitsWithSpans) {
-    const Sizes sizes = {3, 130 * 4096 + 1};
+    const Sizes sizes = {3, 130 * 256 + 1};
     std::vector<std::vector<std::vector<float>>> results;
     for (unsigned multiprocessors : {1u, 5u}) {
-        Model source(sizes, SMALL_CELL);
+        Model source(sizes, "attention=0");
         DeviceModel<> gpu(source);
         emulation::machine.multiprocessors = multiprocessors;
         emulation::schedule = multiprocessors;

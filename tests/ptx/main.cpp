@@ -13,7 +13,7 @@ namespace {
 // What needs no GPU, or is the other emulation's; and what takes long here.
 const char ELSEWHERE[] = "*/Emulated:Emulation*:Mma*:Coarse*";
 const char LONG[] =
-    ":*MemoryIsAsDocumented:*MixedDescends*:*AThousandSteps:*SameBitsWithSpans:*CudaResumeSizes*:*OfLearningRates*:*TwoStreamsAtOnce*"
+    ":*MemoryIsAsDocumented:*LargerChunks:*MixedDescends*:*AThousandSteps:*SameBitsWithSpans:*CudaResumeSizes*:*OfLearningRates*:*TwoStreamsAtOnce*"
     ":*/thousands";
 
 class Watch : public ::testing::EmptyTestEventListener {
