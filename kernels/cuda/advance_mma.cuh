@@ -289,4 +289,24 @@ template <class shape, class format> __device__ static inline void advance_chunk
     }
 }
 
+/* The kernels on one format, and the host's side; blocks on a multiprocessor. */
+#define ADVANCE_MMA(suffix, format, resident)                                                                                    \
+    __global__ __launch_bounds__(GPU_BLOCK, resident) void lopt_advance_attending_##suffix(const __grid_constant__ gpu_model m,  \
+                                                                                           const __grid_constant__ gpu_cell c) { \
+        advance_chunks_mma<attending_shape, format>(m, c);                                                                       \
+    }                                                                                                                            \
+    __global__ __launch_bounds__(GPU_BLOCK, resident) void lopt_advance_plain_##suffix(const __grid_constant__ gpu_model m,      \
+                                                                                       const __grid_constant__ gpu_cell c) {     \
+        advance_chunks_mma<plain_shape, format>(m, c);                                                                           \
+    }                                                                                                                            \
+    void GPU_SYMBOL(gpu_load_advance_##suffix)(gpu_launch * l) {                                                                 \
+        CUDA_LOAD(l, lopt_advance_attending_##suffix);                                                                           \
+        CUDA_LOAD(l, lopt_advance_plain_##suffix);                                                                               \
+    }                                                                                                                            \
+    void GPU_SYMBOL(gpu_advance_##suffix)(gpu_launch * l, const gpu_model *m, const gpu_cell *cell) {                            \
+        const unsigned grid = gpu_grid(l, m->num_chunks, resident);                                                              \
+        if (m->dims.attention) CUDA_LAUNCH(l, lopt_advance_attending_##suffix, grid, *m, *cell);                                 \
+        else CUDA_LAUNCH(l, lopt_advance_plain_##suffix, grid, *m, *cell);                                                       \
+    }
+
 #endif

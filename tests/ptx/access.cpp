@@ -25,37 +25,37 @@ Moment Warp::now(unsigned lane) const { return {block_.stretch, uint16_t(index_ 
 
 uint64_t Warp::address(const Instruction &i, unsigned lane) const { return registers_[i.address][lane] + uint64_t(i.offset); }
 
-void Warp::read(Space space, unsigned lane, uint64_t address, unsigned bytes, void *to) {
-    size_t at = 0;
+// Where a lane's access goes: to memory that is watched, or to bytes that are its own.
+Warp::Target Warp::target(Space space, unsigned lane, uint64_t address, unsigned bytes, const char *does) {
+    Target t;
     if (space == Space::GLOBAL) {
-        Allocation *a = block_.machine.memory.find(address, bytes, &at);
-        if (a == nullptr) throw Fault{"reads outside of any allocation"};
-        a->memory.read(block_.machine.stretches, now(lane), at, bytes, to);
-        return;
+        Allocation *a = block_.machine.memory.find(address, bytes, &t.at);
+        if (a == nullptr) throw Fault{std::string(does) + " outside of any allocation"};
+        t.watched = &a->memory;
+        return t;
     }
+    const size_t local = block_.launch.kernel->local_bytes;
     const size_t size = space == Space::SHARED  ? block_.shared.data.size()
                         : space == Space::PARAM ? block_.launch.params.size()
-                                                : block_.launch.kernel->local_bytes;
-    if (space != Space::PARAM) address &= 0xffffffffu;
-    if (address > size || bytes > size - address) throw Fault{"reads outside of its memory"};
-    if (space == Space::SHARED) block_.shared.read(block_.machine.stretches, now(lane), address, bytes, to);
-    else if (space == Space::PARAM) std::memcpy(to, block_.launch.params.data() + address, bytes);
-    else std::memcpy(to, local_.data() + lane * size + address, bytes);
+                                                : local;
+    t.at = space == Space::PARAM ? address : address & 0xffffffffu;
+    if (t.at > size || bytes > size - t.at) throw Fault{std::string(does) + " outside of its memory"};
+    if (space == Space::SHARED) t.watched = &block_.shared;
+    else if (space == Space::LOCAL) t.own = local_.data() + lane * local + t.at;
+    return t;
+}
+
+void Warp::read(Space space, unsigned lane, uint64_t address, unsigned bytes, void *to) {
+    const Target t = target(space, lane, address, bytes, "reads");
+    if (t.watched) t.watched->read(block_.machine.stretches, now(lane), t.at, bytes, to);
+    else std::memcpy(to, t.own ? t.own : block_.launch.params.data() + t.at, bytes);
 }
 
 void Warp::write(Space space, unsigned lane, uint64_t address, unsigned bytes, const void *from) {
-    size_t at = 0;
-    if (space == Space::GLOBAL) {
-        Allocation *a = block_.machine.memory.find(address, bytes, &at);
-        if (a == nullptr) throw Fault{"writes outside of any allocation"};
-        a->memory.write(block_.machine.stretches, now(lane), at, bytes, from);
-        return;
-    }
-    const size_t size = space == Space::SHARED ? block_.shared.data.size() : block_.launch.kernel->local_bytes;
-    address &= 0xffffffffu;
-    if (space == Space::PARAM || address > size || bytes > size - address) throw Fault{"writes outside of its memory"};
-    if (space == Space::SHARED) block_.shared.write(block_.machine.stretches, now(lane), address, bytes, from);
-    else std::memcpy(local_.data() + lane * size + address, from, bytes);
+    const Target t = target(space, lane, address, bytes, "writes");
+    if (t.watched) t.watched->write(block_.machine.stretches, now(lane), t.at, bytes, from);
+    else if (t.own) std::memcpy(t.own, from, bytes);
+    else throw Fault{"writes to its parameters"};
 }
 
 void Warp::load(const Instruction &i, uint32_t lanes) {

@@ -41,6 +41,12 @@ private:
     // memory: access.cpp
     void load(const Instruction &i, uint32_t lanes);
     void store(const Instruction &i, uint32_t lanes);
+    struct Target {
+        Watched *watched = nullptr; // else
+        uint8_t *own = nullptr;     // else it is a parameter
+        size_t at = 0;
+    };
+    Target target(Space space, unsigned lane, uint64_t address, unsigned bytes, const char *does);
     void read(Space space, unsigned lane, uint64_t address, unsigned bytes, void *to);
     void write(Space space, unsigned lane, uint64_t address, unsigned bytes, const void *from);
     uint64_t address(const Instruction &i, unsigned lane) const;
