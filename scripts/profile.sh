@@ -16,22 +16,31 @@ run="$build/lopt bench step --device cuda --params 30M --attention on --seconds 
 found=no
 if command -v ncu >/dev/null 2>&1; then
     found=yes
-    # Each kernel of the steps once it is warm. The percentages are of this GPU's peaks: whichever of the two is larger is the roof it is under.
-    ncu --force-overwrite --export "$out/kernels" --kernel-name regex:lopt_ --launch-skip 60 --launch-count 10 --set roofline \
-        --section SpeedOfLight --section LaunchStats --section Occupancy $run >"$out/ncu.txt" 2>&1 ||
-        { tail -n 5 "$out/ncu.txt"; echo "Nsight Compute failed; it often needs root (NVreg_RestrictProfilingToAdminUsers)." >&2; }
-    ncu --import "$out/kernels.ncu-rep" --csv --page raw --metrics \
+    # Each kernel of the steps once it is warm: two kinds of state, and fp32 state by multiply-adds. The percentages are of this GPU's peaks:
+    # whichever of the two is larger is the roof it is under.
+    rm -f "$out"/lopt_*.csv
+    for kernel in prepare advance_attending_split advance_attending_mma advance_attending gather finish apply; do
+        echo "profiling lopt_$kernel" >&2
+        ncu --force-overwrite --export "$out/lopt_$kernel" --kernel-name "lopt_$kernel" --launch-skip 5 --launch-count 1 --set roofline \
+            --section SpeedOfLight --section LaunchStats --section Occupancy --section SchedulerStats --section WarpStateStats $run \
+            >"$out/ncu-$kernel.txt" 2>&1 ||
+            { tail -n 5 "$out/ncu-$kernel.txt"; echo "Nsight Compute failed; it often needs root (NVreg_RestrictProfilingToAdminUsers)." >&2; break; }
+        ncu --import "$out/lopt_$kernel.ncu-rep" --csv --page raw --metrics \
 gpu__time_duration.sum,sm__throughput.avg.pct_of_peak_sustained_elapsed,gpu__dram_throughput.avg.pct_of_peak_sustained_elapsed,dram__bytes.sum,\
-smsp__inst_executed.sum,sm__warps_active.avg.pct_of_peak_sustained_active >"$out/kernels.csv" 2>/dev/null &&
-        python3 - "$out/kernels.csv" <<'END'
-import csv, sys
-rows = list(csv.DictReader(line for line in open(sys.argv[1]) if line.startswith('"')))
-units, rows = rows[0], rows[1:]
-def pick(row, part): return next((row[k] + " " + (units[k] or "") for k in row if k.startswith(part)), "?")
+smsp__inst_executed.sum,sm__warps_active.avg.pct_of_peak_sustained_active >"$out/lopt_$kernel.csv" 2>/dev/null
+    done
+    python3 - "$out"/lopt_*.csv <<'END'
+import csv, os, sys
+def rows_of(path): return list(csv.DictReader(line for line in open(path) if line.startswith('"')))
+def pick(row, units, part): return next((row[k] + " " + (units[k] or "") for k in row if k.startswith(part)), "?")
 print(f"{'kernel':34} {'time':>14} {'of compute':>12} {'of memory':>12} {'moved':>16} {'warps active':>14}")
-for r in rows:
-    print(f"{r['Kernel Name'].split('(')[0]:34} {pick(r, 'gpu__time'):>14} {pick(r, 'sm__throughput'):>12} {pick(r, 'gpu__dram'):>12} "
-          f"{pick(r, 'dram__bytes'):>16} {pick(r, 'sm__warps'):>14}")
+for path in sys.argv[1:]:
+    rows = rows_of(path) if os.path.exists(path) else []
+    if not rows: continue
+    units = rows[0]
+    for r in rows[1:]:
+        print(f"{r['Kernel Name'].split('(')[0]:34} {pick(r, units, 'gpu__time'):>14} {pick(r, units, 'sm__throughput'):>12} {pick(r, units, 'gpu__dram'):>12} "
+              f"{pick(r, units, 'dram__bytes'):>16} {pick(r, units, 'sm__warps'):>14}")
 END
 fi
 if command -v nsys >/dev/null 2>&1; then
