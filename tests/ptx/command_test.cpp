@@ -1,0 +1,44 @@
+// The command on a GPU that runs PTX: what `lopt bench step --device cuda` prints and writes.
+#include <jansson.h>
+
+#include <cstdio>
+
+#include "tests/support/scratch_dir.h"
+
+#include <gtest/gtest.h>
+
+namespace {
+
+TEST(PtxCommand, BenchStepMeasuresEveryKindOfState) {
+    ScratchDir dir;
+    const std::string json = dir / "rows.json", out = dir / "out";
+    const std::string command = std::string(LOPT_BINARY_DIR) +
+                                "/tests/lopt_on_ptx bench step --device cuda --params 2k --attention off" +
+                                " --seconds 0.001 --json " + json + " >" + out + " 2>&1";
+    ASSERT_EQ(std::system(command.c_str()), 0) << read_file(out);
+    const std::string text = read_file(out);
+    for (const char *words : {"PTX, copy", "fp32  stream", "fp32  graph", "mixed stream", "mixed graph", "ffma  stream"})
+        EXPECT_NE(text.find(words), std::string::npos) << words << " is not in\n" << text;
+    json_error_t error;
+    json_t *file = json_load_file(json.c_str(), 0, &error);
+    ASSERT_NE(file, nullptr) << error.text;
+    const json_t *rows = json_object_get(file, "rows");
+    ASSERT_EQ(json_array_size(rows), 5u);
+    for (size_t i = 0; i < 5; i++) {
+        const json_t *row = json_array_get(rows, i);
+        EXPECT_GT(json_number_value(json_object_get(row, "seconds")), 0.0);
+        EXPECT_GT(json_number_value(json_object_get(row, "bytes_held")), 44.0);
+    }
+    json_decref(file);
+}
+
+TEST(PtxCommand, SaysWhatIsWrong) {
+    ScratchDir dir;
+    const std::string out = dir / "out";
+    const std::string command =
+        std::string(LOPT_BINARY_DIR) + "/tests/lopt_on_ptx bench step --device cuda:7 --params 2k >" + out + " 2>&1";
+    EXPECT_NE(std::system(command.c_str()), 0);
+    EXPECT_NE(read_file(out).find("this machine has 2"), std::string::npos) << read_file(out);
+}
+
+} // namespace
