@@ -210,11 +210,10 @@ __device__ static inline void advance_tile_mma(lopt_dims d, const gpu_model &m, 
     features_forward(d, gbar, lam, log_lr - k.mean_log_lr, x);
     __syncwarp(); /* the tile before has been read */
     x_write(lane, x);
-    const vf plain = handover_direction(gbar[handover_scale(d)], lam_before);
-    keep_pair(lane, KEPT_PLAIN, plain);
+    keep_pair(lane, KEPT_PLAIN, handover_direction(gbar[handover_scale(d)], lam_before));
+    keep_pair(lane, KEPT_RATE, log_lr);
     add_sums(MMA_X, x, exists_of(k, i, i2), lane.own);
     __syncwarp();
-    keep_pair(lane, KEPT_RATE, log_lr);
     cell_readout o = gru_tile(d, w, lane, k, t, h);
     const float share = kept(lane, KEPT_SHARE);
     if (share > 0.0f) handover_blend(&w, share, kept_pair(lane, KEPT_PLAIN), kept_pair(lane, KEPT_RATE), &o);

@@ -88,10 +88,9 @@ struct fp32_format : fp32_state {
     static const int terms = 2;
     static __device__ vf sigmoid(vf sum) { return vf_rcp(1.0f + vf_exp2_fast(sum)); }
     static __device__ vf tanh(vf sum) { return 1.0f - 2.0f * vf_rcp(1.0f + vf_exp2_fast(sum)); }
+    /* The four rows of groups 2 far and 2 far + 1 are neighbours in memory. 0 for component 8 + t where t >= 2. */
     struct hidden {
-        floats4 at
-            [2]
-            [MMA_OWN]; /* [far][component]: the four rows of groups 2 far and 2 far + 1, which are neighbours; 0 for 8 + t where t >= 2 */
+        floats4 at[2][MMA_OWN]; /* [far][component] */
     };
     static __device__ int component(unsigned lane, int j) {
         return (int)(j < 2 ? 2 * t_of(lane) + (unsigned)j : 8 + t_of(lane) % 2);
