@@ -80,11 +80,15 @@ CELL_FN uint32_t floats_to_bf16(float low, float high) { return float_to_bf16(lo
 CELL_FN const void *number_at(number_type type, const void *from, size_t i) {
     return (const char *)from + i * (type == NUMBER_FP32 ? sizeof(float) : sizeof(uint16_t));
 }
-CELL_FN float number_read(number_type type, const void *from, size_t i) {
-    if (type == NUMBER_FP32) return ((const float *)from)[i];
-    const uint16_t h = ((const uint16_t *)from)[i];
-    return type == NUMBER_BF16 ? bf16_to_float(h) : fp16_to_float(h);
+/* Its bits, and what they say: apart, where much is read before any of it is used. */
+CELL_FN uint32_t number_bits(number_type type, const void *from, size_t i) {
+    return type == NUMBER_FP32 ? ((const uint32_t *)from)[i] : ((const uint16_t *)from)[i];
 }
+CELL_FN float number_value(number_type type, uint32_t bits) {
+    if (type == NUMBER_FP32) return bits_to_float(bits);
+    return type == NUMBER_BF16 ? bf16_to_float((uint16_t)bits) : fp16_to_float((uint16_t)bits);
+}
+CELL_FN float number_read(number_type type, const void *from, size_t i) { return number_value(type, number_bits(type, from, i)); }
 CELL_FN void number_write(number_type type, void *to, size_t i, float value) {
     if (type == NUMBER_FP32) ((float *)to)[i] = value;
     else ((uint16_t *)to)[i] = type == NUMBER_BF16 ? float_to_bf16(value) : float_to_fp16(value);

@@ -37,11 +37,9 @@
 #if defined(__CUDACC__)
 #define CELL_UNROLL _Pragma("unroll")
 #define CELL_UNROLL_DEVICE _Pragma("unroll")
-#define CELL_UNROLL_4 _Pragma("unroll 4")
 #else
 #define CELL_UNROLL _Pragma("GCC unroll 16")
 #define CELL_UNROLL_DEVICE
-#define CELL_UNROLL_4 _Pragma("GCC unroll 4")
 #endif
 
 #if VF_LANES == 1

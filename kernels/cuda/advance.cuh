@@ -81,8 +81,19 @@ __device__ static inline vf begin_rates(const chunk_work &k, vf log_lr) {
 }
 __device__ static inline bool first_step(const chunk_work &k) { return k.log_lr_max > GPU_UNBOUND; }
 
-__device__ static inline float gradient_of(const gpu_model &m, const chunk_work &k, unsigned i) {
-    const float g = i < k.n ? gradient_read(m, k.grads, i, k.divisor) : 0.0f;
+/* Bits of the gradient entries of a pair, and what they are. A thread goes on past a load, but not past the first use of what it loads: so all
+ * that a tile needs is read before any of it is looked at. */
+struct gradient_bits {
+    uint32_t x, y;
+};
+__device__ static inline gradient_bits gradient_load(const gpu_model &m, const chunk_work &k, unsigned i, unsigned i2) {
+    gradient_bits g = {0, 0};
+    if (i < k.n) g.x = number_bits(m.grad_type, k.grads, i);
+    if (i2 < k.n) g.y = number_bits(m.grad_type, k.grads, i2);
+    return g;
+}
+__device__ static inline float gradient_of(const gpu_model &m, const chunk_work &k, uint32_t bits) {
+    const float g = gradient_divided(number_value(m.grad_type, bits), k.divisor);
     return m.zero_nonfinite && !gradient_usable(g) ? 0.0f : g;
 }
 
@@ -116,11 +127,11 @@ __device__ static inline void advance_tile(lopt_dims d, const gpu_model &m, cons
     const unsigned i = t * GPU_TILE + gpu_lane(), i2 = i + GPU_WARP;
     float *tile = k.tiles + t * gpu_tile_floats(d, state::mixed) + gpu_lane();
     vf h[PARAM_SIZE_MAX], gates[3 * PARAM_SIZE_MAX], x[FEATURES_MAX], gbar[SCALES_MAX], lam[SCALES_MAX];
-    const vf g = {gradient_of(m, k, i), gradient_of(m, k, i2)};
+    const gradient_bits bits = gradient_load(m, k, i, i2);
     for (int j = 0; j < P; j++) h[j] = state::load_hidden(tile, j);
     for (int s = 0; s < S; s++) gbar[s] = state::load_average(tile, P + s), lam[s] = state::load_average(tile, P + S + s);
     const vf log_lr = begin_rates(k, state::load_rate(tile, C - 1));
-    const vf lam_before = lam[0];
+    const vf lam_before = lam[0], g = {gradient_of(m, k, bits.x), gradient_of(m, k, bits.y)};
     cell_decays decays;
     decays_forward(d, &w, h, first_step(k), &decays);
     averages_forward(d, &decays, g, gbar, lam);

@@ -190,17 +190,17 @@ __device__ static inline cell_readout gru_tile(lopt_dims d, const cell_weights &
 template <class format>
 __device__ static inline void advance_tile_mma(lopt_dims d, const gpu_model &m, const cell_weights &w, mma_lane<format> &lane,
                                                const chunk_work &k, unsigned t) {
-    const unsigned i = t * GPU_TILE + lane.id, i2 = i + GPU_WARP;
+    unsigned i = t * GPU_TILE + lane.id, i2 = i + GPU_WARP;
     float *words = k.tiles + t * gpu_tile_floats(d, format::mixed), *tile = words + lane.id;
     vf x[MMA_X], gbar[MMA_S], lam[MMA_S];
+    const gradient_bits bits = gradient_load(m, k, i, i2);
     typename format::hidden h = format::load_all(words, lane.id);
-    const vf g = {gradient_of(m, k, i), gradient_of(m, k, i2)};
     const vf log_lr = begin_rates(k, format::load_rate(tile, MMA_P + 2 * MMA_S));
     for (int s = 0; s < MMA_S; s++) {
         gbar[s] = format::load_average(tile, MMA_P + s);
         lam[s] = format::load_average(tile, MMA_P + MMA_S + s);
     }
-    const vf lam_before = lam[0];
+    const vf lam_before = lam[0], g = {gradient_of(m, k, bits.x), gradient_of(m, k, bits.y)};
     const cell_decays decays = decays_of_hidden(d, m, w, lane, h, first_step(k));
     averages_forward(d, &decays, g, gbar, lam);
     for (int s = 0; s < MMA_S; s++) {
@@ -215,9 +215,12 @@ __device__ static inline void advance_tile_mma(lopt_dims d, const gpu_model &m, 
     add_sums(MMA_X, x, exists_of(k, i, i2), lane.own);
     __syncwarp();
     cell_readout o = gru_tile(d, w, lane, k, t, h);
+    if (format::terms == 1) asm volatile("" : "+r"(t)); /* addresses are made again: there are no registers to keep them */
+    i = t * GPU_TILE + lane.id, i2 = i + GPU_WARP;
+    words = k.tiles + t * gpu_tile_floats(d, format::mixed);
     const float share = kept(lane, KEPT_SHARE);
     if (share > 0.0f) handover_blend(&w, share, kept_pair(lane, KEPT_PLAIN), kept_pair(lane, KEPT_RATE), &o);
-    format::store_rate(tile, MMA_P + 2 * MMA_S, o.log_lr);
+    format::store_rate(words + lane.id, MMA_P + 2 * MMA_S, o.log_lr);
     format::store_all(words, lane.id, h);
     store_moves(d, k, i, i2, o);
     add_readout(o, exists_of(k, i, i2), lane.own + MMA_X);

@@ -10,7 +10,8 @@
 enum {
     GPU_ROWS = 4,                   /* threads that sum a column */
     GPU_ROW = GPU_BLOCK / GPU_ROWS, /* columns at a time */
-    GPU_COLUMNS_MAX = TENSOR_SIZE_MAX
+    GPU_COLUMNS_MAX = TENSOR_SIZE_MAX,
+    GPU_BATCH = 8 /* numbers of one kind that a thread reads before it goes on */
 };
 
 /* Blocks for n work items, where `resident` blocks run on a multiprocessor at once. */
@@ -56,17 +57,35 @@ __device__ static inline void block_sums(const float *mine, int count, unsigned 
     __syncthreads();
 }
 
-/* total[j] = sum of matrix[k][j] over rows first <= k < end, for j < count, in double: GPU_ROWS threads take every GPU_ROWS-th row. taking NULL,
- * or: only rows whose tensor takes part. Shared: rows, total [GPU_COLUMNS_MAX]. Every thread must come. */
+/* sum + column[k stride] over `batch` rows from k on, GPU_ROWS apart, one after the other. They are read before any is added: a thread goes on past a
+ * load, but not past the first use of what it loads. taking NULL, or: only rows whose tensor takes part. */
+template <int batch, class number>
+__device__ static inline double add_rows(double sum, const number *column, uint64_t stride, uint64_t k, const gpu_buffers *taking) {
+    number value[batch];
+    bool takes_part[batch];
+    CELL_UNROLL
+    for (unsigned b = 0; b < batch; b++) {
+        const uint64_t row = k + b * GPU_ROWS;
+        value[b] = column[row * stride];
+        takes_part[b] = taking == NULL || taking[row].grads != NULL;
+    }
+    CELL_UNROLL
+    for (unsigned b = 0; b < batch; b++) sum = takes_part[b] ? sum + (double)value[b] : sum;
+    return sum;
+}
+
+/* total[j] = sum of matrix[k][j] over rows first <= k < end, for j < count, in double: GPU_ROWS threads take every GPU_ROWS-th row. taking as in
+ * add_rows. Shared: rows, total [GPU_COLUMNS_MAX]. Every thread must come. */
 template <class number>
 __device__ static inline void sum_columns(const number *matrix, uint64_t stride, uint64_t first, uint64_t end, int count,
                                           const gpu_buffers *taking, double (*rows)[GPU_COLUMNS_MAX], double *total) {
     const int row = (int)threadIdx.x / GPU_ROW;
     for (int j = (int)threadIdx.x % GPU_ROW; j < count; j += GPU_ROW) {
+        uint64_t k = first + (unsigned)row;
         double sum = 0.0;
-        CELL_UNROLL_4
-        for (uint64_t k = first + (unsigned)row; k < end; k += GPU_ROWS)
-            if (taking == NULL || taking[k].grads != NULL) sum += (double)matrix[k * stride + (unsigned)j];
+        for (; k + (GPU_BATCH - 1) * GPU_ROWS < end; k += GPU_BATCH * GPU_ROWS)
+            sum = add_rows<GPU_BATCH>(sum, matrix + j, stride, k, taking);
+        for (; k < end; k += GPU_ROWS) sum = add_rows<1>(sum, matrix + j, stride, k, taking);
         rows[row][j] = sum;
     }
     __syncthreads();
@@ -94,10 +113,7 @@ __device__ static inline bool step_skipped(const gpu_model &m) {
 __device__ static inline float gradient_divisor(const gpu_model &m) { return m.grad_scale ? *m.grad_scale : 1.0f; }
 
 /* A gradient entry, divided. The division is exact wherever the divisor is a power of two, and rounded correctly otherwise. */
-__device__ static inline float gradient_read(const gpu_model &m, const void *grads, uint64_t i, float divisor) {
-    const float g = number_read(m.grad_type, grads, i);
-    return divisor == 1.0f ? g : __fdiv_rn(g, divisor);
-}
+__device__ static inline float gradient_divided(float g, float divisor) { return divisor == 1.0f ? g : __fdiv_rn(g, divisor); }
 
 __device__ static inline bool gradient_usable(float g) { return fabsf(g) <= GRADIENT_MAX; } /* false for NaN too */
 

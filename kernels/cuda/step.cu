@@ -24,13 +24,34 @@ __global__ void lopt_enter(const __grid_constant__ gpu_model m, const __grid_con
 
 /* ---- Before phase 1 ------------------------------------------------------------------------------------------------------------ */
 
-__device__ static inline void look_chunk(const gpu_model &m, const gpu_chunk &c) {
+/* Of BATCH entries from i on, a block apart: whether all are usable. They are read before any is looked at: a thread goes on past a load, but not
+ * past the first use of what it loads. */
+template <number_type type, int batch> __device__ static inline bool look(const void *grads, unsigned i, float divisor) {
+    float g[batch];
+    bool usable = true;
+    CELL_UNROLL
+    for (unsigned k = 0; k < batch; k++) g[k] = number_read(type, grads, i + k * GPU_BLOCK);
+    CELL_UNROLL
+    for (unsigned k = 0; k < batch; k++) usable &= gradient_usable(gradient_divided(g[k], divisor));
+    return usable;
+}
+template <number_type type> __device__ static inline bool look_all(const void *grads, unsigned n, float divisor) {
+    unsigned i = threadIdx.x;
+    bool usable = true;
+    for (; i + (GPU_BATCH - 1) * GPU_BLOCK < n; i += GPU_BATCH * GPU_BLOCK) usable &= look<type, GPU_BATCH>(grads, i, divisor);
+    for (; i < n; i += GPU_BLOCK) usable &= look<type, 1>(grads, i, divisor);
+    return usable;
+}
+
+__device__ static inline void look_chunk(const gpu_model &m, gpu_chunk c) {
     const void *grads = m.buffers[c.tensor].grads;
     const float divisor = gradient_divisor(m);
-    bool usable = true;
+    bool usable;
     if (grads == NULL) return;
-    for (unsigned i = threadIdx.x; i < c.n; i += GPU_BLOCK)
-        usable = usable && gradient_usable(gradient_read(m, grads, c.first + i, divisor));
+    grads = number_at(m.grad_type, grads, c.first);
+    if (m.grad_type == NUMBER_FP32) usable = look_all<NUMBER_FP32>(grads, c.n, divisor);
+    else if (m.grad_type == NUMBER_BF16) usable = look_all<NUMBER_BF16>(grads, c.n, divisor);
+    else usable = look_all<NUMBER_FP16>(grads, c.n, divisor);
     if (!usable) m.control->unusable = 1; /* whoever comes first or last writes the same */
 }
 
@@ -127,19 +148,45 @@ __global__ __launch_bounds__(GPU_BLOCK) void lopt_finish(const __grid_constant__
 
 /* ---- Phase 2 ------------------------------------------------------------------------------------------------------------------- */
 
+/* A chunk's share of phase 2. */
+struct apply_work {
+    readout_rates rates;
+    number_type type; /* of params */
+    float *theta;
+    const float *move, *attend; /* attend NULL: no attention */
+    void *params;
+};
+
+/* `batch` parameters from i on, a block apart; all that is read is read first, as in `look`. */
+template <int batch> __device__ static inline void apply(const apply_work &w, unsigned i) {
+    float theta[batch], move[batch], attend[batch];
+    CELL_UNROLL
+    for (unsigned k = 0; k < batch; k++) {
+        const unsigned at = i + k * GPU_BLOCK;
+        theta[k] = w.theta[at], move[k] = w.move[at], attend[k] = w.attend ? w.attend[at] : 0.0f;
+    }
+    CELL_UNROLL
+    for (unsigned k = 0; k < batch; k++) {
+        const float moved = readout_theta(w.rates, theta[k], move[k]);
+        w.theta[i + k * GPU_BLOCK] = moved;
+        number_write(w.type, w.params, i + k * GPU_BLOCK, w.attend ? readout_phi(w.rates, theta[k], attend[k]) : moved);
+    }
+}
+
 __device__ static inline void apply_chunk(const gpu_model &m, const gpu_chunk &c) {
     const uint64_t at = m.tensors[c.tensor].tile_at * GPU_TILE + c.first;
     const gpu_buffers b = m.buffers[c.tensor];
     const float *inverse_rms = m.inverse_rms + 2 * (uint64_t)c.tensor;
-    const readout_rates r = readout_rates_of(m.control->lr_scale, m.control->weight_decay, inverse_rms[0], inverse_rms[1]);
     if (b.grads == NULL) return;
-    CELL_UNROLL_4
-    for (unsigned i = threadIdx.x; i < c.n; i += GPU_BLOCK) {
-        const float theta = m.theta[at + i], moved = readout_theta(r, theta, m.move[at + i]);
-        const float attend = !m.dims.attention ? 0.0f : m.attend ? m.attend[at + i] : ((const float *)b.params)[c.first + i];
-        m.theta[at + i] = moved;
-        number_write(m.param_type, b.params, c.first + i, m.dims.attention ? readout_phi(r, theta, attend) : moved);
-    }
+    apply_work w;
+    w.rates = readout_rates_of(m.control->lr_scale, m.control->weight_decay, inverse_rms[0], inverse_rms[1]);
+    w.type = m.param_type;
+    w.theta = m.theta + at, w.move = m.move + at;
+    w.params = (void *)number_at(m.param_type, b.params, c.first);
+    w.attend = !m.dims.attention ? NULL : m.attend ? m.attend + at : (const float *)w.params;
+    unsigned i = threadIdx.x;
+    for (; i + (GPU_BATCH / 2 - 1) * GPU_BLOCK < c.n; i += GPU_BATCH / 2 * GPU_BLOCK) apply<GPU_BATCH / 2>(w, i);
+    for (; i < c.n; i += GPU_BLOCK) apply<1>(w, i);
 }
 
 /* Rule 14 over the tensors that took part; counts the step. */
