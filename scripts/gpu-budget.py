@@ -7,8 +7,9 @@ Usage: scripts/gpu-budget.py           checks; status 1 and a line for each brea
        scripts/gpu-budget.py --bounds  what the file's counts allow phase 1 on an H200, as a prediction; needs nothing
 
 `loop` is the number of instructions in the largest innermost loop, which for phase 1 is what two parameters take; the columns after it count
-some of them: multiply-adds, special functions, uniform loads (of weights), loads and stores of memory, tensor-core operations. Instruction
-counts are those of the compiler named in the file, and are checked with that one alone; spills, stack and registers are checked with any."""
+some of them: multiply-adds, special functions, uniform loads (of weights), loads and stores of memory, tensor-core operations. `waits` is how often
+that loop waits for memory: a multiprocessor goes past a load, but not past the first use of what it loads, so that loads together are one wait.
+Counts of code are those of the compiler named in the file, and are checked with that one alone; spills, stack and registers are checked with any."""
 import collections
 import math
 import pathlib
@@ -24,7 +25,8 @@ BUDGET = ROOT / "bench/gpu-code-sm_90.txt"
 FLAGS = ["-arch=sm_90", "-O3", "-std=c++17", "-ftz=true", "-prec-div=false", "-prec-sqrt=false", "-cubin", "-Xptxas=-v"]
 OPCODES = {0x023: "ffma", 0x108: "mufu", 0x0B9: "uldc", 0x181: "ldg", 0x186: "stg", 0x03C: "mma"}
 BRANCH = 0x147
-COLUMNS = ["registers", "stack", "spills", "shared", "instructions", "loop"] + list(OPCODES.values())
+LOADS = (0x180, 0x181)  # of memory: by generic addresses, by global ones
+COLUMNS = ["registers", "stack", "spills", "shared", "instructions", "loop"] + list(OPCODES.values()) + ["waits"]
 ALWAYS = ["registers", "stack", "spills"]  # whatever the compiler
 
 
@@ -71,6 +73,19 @@ def largest_loop(code):
     return code[first:last + 1]
 
 
+def waits(code):
+    """How often code waits for loads. An instruction names the one of six counters that it will lower when it is done (bits 110 to 112, 7: none) and
+    those that must be 0 before it begins (bits 116 to 121)."""
+    pending, count = set(), 0
+    for low, high in code:
+        awaited = {i for i in range(6) if high >> 52 + i & 1}
+        count += bool(pending & awaited)
+        pending -= awaited
+        if low & 0x1FF in LOADS:
+            pending.add(high >> 46 & 7)
+    return count
+
+
 def resources(log):
     """{kernel: {registers, stack, spills, shared}} from what ptxas says."""
     found = collections.defaultdict(lambda: {"shared": 0})
@@ -98,7 +113,8 @@ def measure(nvcc):
             for kernel, code in text_sections(cubin.read_bytes()):
                 loop = largest_loop(code)
                 counts = collections.Counter(OPCODES.get(low & 0x1FF) for low, _ in loop)
-                kernels[kernel] = {**used[kernel], "instructions": len(code), "loop": len(loop), **{n: counts[n] for n in OPCODES.values()}}
+                kernels[kernel] = {**used[kernel], "instructions": len(code), "loop": len(loop), "waits": waits(loop),
+                                   **{n: counts[n] for n in OPCODES.values()}}
     return kernels
 
 
