@@ -84,7 +84,7 @@ while :; do
         echo "stopped; the same command goes on from the checkpoint" >&2
         exit "$status"
     fi
-    if [ ! -f "$dir/config.json" ]; then
+    if [ "$status" = 2 ] || [ ! -f "$dir/config.json" ]; then # the arguments, or the configuration, are wrong
         echo "the run failed with status $status before it had begun" >&2
         exit "$status"
     fi

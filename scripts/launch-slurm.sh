@@ -44,7 +44,11 @@ while :; do
         scontrol requeue "$SLURM_JOB_ID"
         exit 0
     fi
-    if [ ! -f "$dir/config.json" ]; then
+    if [ "$status" = 143 ] || [ "$status" = 130 ]; then # SIGTERM, SIGINT to the step
+        echo "stopped; the same command goes on from the checkpoint" >&2
+        exit "$status"
+    fi
+    if [ "$status" = 2 ] || [ ! -f "$dir/config.json" ]; then # the arguments, or the configuration, are wrong
         echo "the run failed with status $status before it had begun" >&2
         exit "$status"
     fi
@@ -52,7 +56,7 @@ while :; do
         echo "the run failed with status $status; what was saved is in $dir, and the same command goes on from there" >&2
         exit "$status"
     fi
-    echo "the run ended with status $status; going on from the last checkpoint in $pause s ($left more tries)" >&2
+    echo "the run ended with status $status; trying again from the last checkpoint in $pause s ($left more tries)" >&2
     left=$((left - 1))
     sleep "$pause"
     pause=$((2 * pause))

@@ -29,7 +29,8 @@ static const cli_syntax syntax = {
     "meta-loss.\v"
     "Progress goes to stderr. Ctrl-C (or SIGTERM) writes a checkpoint and ends with status 130 (143), since the job is not "
     "finished; --resume goes on from there with the same bits as if it had never stopped. A second Ctrl-C ends at once. SIGUSR1 "
-    "counts as SIGTERM; mpirun hands it on, where it gives its processes one second after Ctrl-C.\n\n"
+    "counts as SIGTERM; mpirun hands it on, where it gives its processes one second after Ctrl-C. Status 2: the arguments or the configuration "
+    "are wrong; 1: anything else failed, and another try may not.\n\n"
     "Under mpirun or srun the processes are one job: they share the particles, and files are the same to the bit for any number of "
     "processes and threads; --resume takes any number too. If a process dies or freezes, the job ends; go on with --resume.\n\n"
     "Examples:\n"
@@ -78,7 +79,8 @@ static int show_progress(void *self, const lopt_train_progress *p) {
     console_duration(p->seconds / here * (double)(p->iterations - p->iteration), left);
     console_scaled(p->seconds > 0 ? (double)p->inner_steps / p->seconds : 0.0, rate);
     console_progress_show(&job->console, "%s/%s  meta-loss %.3f  %s inner steps/s  %s left%s", console_grouped(p->iteration, done),
-                          console_grouped(p->iterations, all), p->meta_loss_ema, rate, left, p->diverged ? "  (some runs diverged)" : "");
+                          console_grouped(p->iterations, all), p->meta_loss_ema, rate, left,
+                          p->diverged ? "  (some runs diverged)" : "");
     return 0;
 }
 
@@ -86,15 +88,15 @@ static int tell_end(const train_command *job, int stopped) {
     const char *dir = job->options.out_dir;
     char took[CONSOLE_NUMBER_MAX], done[CONSOLE_NUMBER_MAX];
     if (stopped) {
-        fprintf(stderr, "Stopped by %s after %s meta-iterations; a checkpoint is written. Go on with:\n  lopt train --resume --out %s\n",
+        fprintf(stderr,
+                "Stopped by %s after %s meta-iterations; a checkpoint is written. Go on with:\n  lopt train --resume --out %s\n",
                 signals_name(), console_grouped(job->last.iteration, done), dir);
         return 128 + (signals_caught() ? signals_caught() : SIGTERM);
     }
     if (job->last.iterations)
         fprintf(stderr, "Done: %s meta-iterations in %s, meta-loss %.3f.\n", console_grouped(job->last.iteration, done),
                 console_duration(job->last.seconds, took), job->last.meta_loss_ema);
-    else
-        fprintf(stderr, "Nothing left to do: all meta-iterations of this run are done.\n");
+    else fprintf(stderr, "Nothing left to do: all meta-iterations of this run are done.\n");
     printf("%s/weights.safetensors\n", dir);
     return cli_finish_output(CLI_DONE);
 }

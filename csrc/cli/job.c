@@ -48,8 +48,8 @@ int cli_job_begin(const char *kind, cli_job *out) {
 
 int cli_job_end(cli_job *j, lopt_status library_status, int exit_status) {
     if (library_status == LOPT_OK) library_status = lopt_comm_barrier(j->comm);
-    if (library_status != LOPT_OK && (j->first || library_status == LOPT_ERR_COMM)) exit_status = cli_library_error();
-    if (library_status != LOPT_OK && exit_status == CLI_DONE) exit_status = CLI_FAILED;
+    if (library_status != LOPT_OK && (j->first || library_status == LOPT_ERR_COMM)) cli_library_error();
+    if (library_status != LOPT_OK) exit_status = library_status == LOPT_ERR_CONFIG ? CLI_USAGE : CLI_FAILED;
     if (library_status == LOPT_ERR_COMM) {
         fflush(NULL);
         lopt_comm_abort(j->comm, CLI_FAILED);

@@ -40,6 +40,7 @@ TEST(Job, TrainInfoEval) {
     EXPECT_EQ(read_file(run + "/weights.safetensors"), before);
     EXPECT_EQ(lopt({"train", "--out", run, "--resume"}).status, 0);
     r = lopt({"train", "--out", dir / "x", "--set", "windw.min=3"});
+    EXPECT_EQ(r.status, 2) << "scripts that try again would do so in vain";
     EXPECT_TRUE(has(r.err, "did you mean window.min?")) << r.err;
     r = lopt({"train", "--out", dir / "y", "--config", "/nonexistent.json"});
     EXPECT_EQ(r.status, 1);
