@@ -83,6 +83,7 @@ for isa in avx2 baseline; do
     done
 done
 check "installed package" sh tests/install/run.sh build
+check "the ends of a Slurm job" sh tests/scripts/launch_slurm_test.sh
 check "training in stages" sh tests/scripts/train_stages_test.sh build
 # The tests' own code and the emulated kernels with -O1: as fast to run, and twice as fast to compile.
 check "build with sanitizers" scripts/build.sh build-sanitize -DLOPT_TESTS=ON -DCMAKE_BUILD_TYPE=RelWithDebInfo \
