@@ -17,8 +17,7 @@ lopt_optimizer_options with_guard(const char *device, const char *state) {
 struct CudaGuard : OnGpu {
     ScratchDir dir;
     const std::string path = dir / "s";
-    const std::vector<size_t> sizes = {1, 40, 1100};
-    const std::vector<size_t> few = {1, 40, 300}; // for tensor cores, which are slow to emulate
+    const std::vector<size_t> sizes = {1, 40, 300}; // tensor cores are slow to emulate
 };
 
 TEST_F(CudaGuard, LiftsAsOnTheCpu) {
@@ -66,7 +65,7 @@ float excess(std::map<std::string, std::vector<float>> state, size_t tensor) {
 
 TEST_F(CudaGuard, LowersSingleRates) {
     for (const char *dtype : {"fp32", "mixed"}) {
-        Model cpu(few, "attention=0"), source(few, "attention=0");
+        Model cpu(sizes, "attention=0"), source(sizes, "attention=0");
         for (Model *m : {&cpu, &source}) raise_rates(m->weights.p, 0.0f);
         DeviceModel<> gpu(source);
         lopt_optimizer_options on_cpu = with_guard("cpu", nullptr), on_gpu = with_guard("cuda", dtype);
@@ -80,7 +79,7 @@ TEST_F(CudaGuard, LowersSingleRates) {
         gpu.run(0, 102);
         EXPECT_LT(excess(state_of(cpu.opt.p), 2), 0.1f) << "not lowered";
         const double close = dtype == std::string("mixed") ? 1e-2 : 1e-4; // rounded averages tell a little less signal from noise
-        for (size_t i = 0; i < few.size(); i++)
+        for (size_t i = 0; i < sizes.size(); i++)
             EXPECT_NEAR(excess(state_of(gpu.opt.p), i), excess(state_of(cpu.opt.p), i), close) << dtype << i;
     }
 }
@@ -139,7 +138,7 @@ TEST_F(CudaGuard, HandsOverAsOnTheCpu) {
 }
 
 TEST_F(CudaGuard, GoesOnWithTheSameBits) {
-    Model a(few, "attention=0"), b(few, "attention=0"), c(few, "attention=0");
+    Model a(sizes, "attention=0"), b(sizes, "attention=0"), c(sizes, "attention=0");
     for (Model *m : {&a, &b, &c}) raise_rates(m->weights.p, 0.06f);
     DeviceModel<> whole(a), first(b), second(c);
     ASSERT_EQ(whole.create(with_guard("cuda", "mixed")), LOPT_OK);

@@ -14,7 +14,7 @@ class CudaResumeSizes : public CudaState, public ::testing::WithParamInterface<s
 
 // A single tensor of few parameters: there the mean of all learning rates shows the last bit of its sum.
 INSTANTIATE_TEST_SUITE_P(Sizes, CudaResumeSizes,
-                         ::testing::Values(std::pair("attention=1", std::vector<size_t>{3, 20001, 40, 33}),
+                         ::testing::Values(std::pair("attention=1", std::vector<size_t>{3, 5001, 40, 33}),
                                            std::pair("attention=0", std::vector<size_t>{1300}),
                                            std::pair("attention=0", std::vector<size_t>{66 * 256, 70}),
                                            std::pair("param=4,tensor=3,global=2,scales=1", std::vector<size_t>{3, 1000, 40})));
