@@ -1,11 +1,14 @@
-// The command on a GPU that runs PTX: what `lopt bench step --device cuda` prints and writes.
+// The command, and the library's first question, on a GPU that runs PTX: what `lopt bench step --device cuda` prints and writes; which GPUs are refused.
 #include <jansson.h>
 
 #include <cstdio>
 
-#include "tests/support/scratch_dir.h"
-
 #include <gtest/gtest.h>
+
+#include "lopt/lopt.h"
+#include "tests/ptx/gpus.h"
+#include "tests/support/emulated_machine.h"
+#include "tests/support/scratch_dir.h"
 
 namespace {
 
@@ -39,6 +42,18 @@ TEST(PtxCommand, SaysWhatIsWrong) {
         std::string(LOPT_BINARY_DIR) + "/tests/lopt_on_ptx bench step --device cuda:7 --params 2k >" + out + " 2>&1";
     EXPECT_NE(std::system(command.c_str()), 0);
     EXPECT_NE(read_file(out).find("this machine has 2"), std::string::npos) << read_file(out);
+}
+
+TEST(PtxRuntime, RefusesOldGpusAndMissingOnes) {
+    emulation::machine = emulation::Machine();
+    EXPECT_EQ(lopt_device_available("cuda"), LOPT_OK) << lopt_last_error();
+    EXPECT_EQ(lopt_device_available("cuda:2"), LOPT_ERR_ARGUMENT);
+    ptx::gpus().capability = 7;
+    EXPECT_EQ(lopt_device_available("cuda"), LOPT_ERR_UNSUPPORTED);
+    EXPECT_NE(std::string(lopt_last_error()).find("compute capability 7.0"), std::string::npos) << lopt_last_error();
+    emulation::machine.has_driver = false;
+    EXPECT_EQ(lopt_device_available("cuda"), LOPT_ERR_DEVICE);
+    emulation::machine = emulation::Machine();
 }
 
 } // namespace
