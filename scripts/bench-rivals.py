@@ -234,12 +234,25 @@ def adamw(params, grads, **kind):
     return torch.optim.AdamW(params, lr=1e-4, **kind).step
 
 
+# module, class, what its step is given, and for each of its networks (module, class, sizes that its kernels are written for)
+PYLO = [
+    ("AdafacLO_cuda", "AdafacLO_CUDA", (), [("Meta_MLP", "MetaMLP", (39, 32, 1))]),
+    ("velo_cuda", "VeLO_CUDA", (1.0,), [("VeLO_MLP", "VeLOMLP", ()), ("VeLO_RNN", "VeLORNN", ())]),
+    ("ELO_cuda", "ELO_CUDA", (), [("Meta_MLP", "MetaMLP", (39, 32, 1))]),
+    ("CELO2_cuda", "CELO2_CUDA", (), [("CELO2_MLP", "CELO2MLP", ())]),
+]
+
+
 def pylo(new):
-    """PyLO's optimizers on CUDA kernels, as far as its package has them; {} where there is none. VeLO wants the loss."""
+    """PyLO's optimizers on CUDA kernels, as far as its package has them; {} where there is none. Their weights are drawn at random instead of
+    fetched: what they are does not change the time."""
     found = {}
-    for module, name, arguments in (("pylo.optim.AdafacLO_cuda", "AdafacLO_CUDA", ()), ("pylo.optim.velo_cuda", "VeLO_CUDA", (1.0,))):
+    for module, name, arguments, networks in PYLO:
         try:
-            cls = getattr(importlib.import_module(module), name)
+            cls = getattr(importlib.import_module("pylo.optim." + module), name)
+            for part, network, sizes in networks:
+                drawn = getattr(importlib.import_module("pylo.models." + part), network)
+                drawn.from_pretrained = classmethod(lambda c, *_, sizes=sizes, **__: c(*sizes))
         except (ImportError, AttributeError):
             continue
 

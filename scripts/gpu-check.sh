@@ -1,12 +1,22 @@
 #!/bin/sh
 # On a machine with an NVIDIA GPU: builds, runs every test that wants one, compute-sanitizer's four tools, the benchmarks and the rivals, and
 # writes bench/results/DATE-GPU/ to be looked at and committed. Made to fit into ten minutes, which nobody has tried yet.
-# Usage: scripts/gpu-check.sh [--quick]      (quick: no sanitizer, no rivals)
+# Usage: scripts/gpu-check.sh [--quick] [--built DIR]
+#   --quick       no sanitizer, no rivals
+#   --built DIR   tests and measures what is in DIR already, built elsewhere for the same path, instead of building
 set -u
 cd "$(dirname "$0")/.."
 
 quick=no
-[ "${1:-}" = --quick ] && quick=yes
+built=
+while [ $# -gt 0 ]; do
+    case $1 in
+        --quick) quick=yes ;;
+        --built) built=${2:?--built wants a directory}; shift ;;
+        *) sed -n 's/^# //p' "$0" | head -n 6 >&2; exit 2 ;;
+    esac
+    shift
+done
 if ! nvidia-smi -L >/dev/null 2>&1; then
     echo "There is no NVIDIA GPU with a working driver here (nvidia-smi fails), so there is nothing to check." >&2
     exit 1
@@ -14,7 +24,7 @@ fi
 gpu=$(nvidia-smi --query-gpu=name --format=csv,noheader | head -n 1)
 driver=$(nvidia-smi --query-gpu=driver_version --format=csv,noheader | head -n 1)
 out=bench/results/$(date +%Y-%m-%d)-$(echo "$gpu" | tr 'A-Z ' 'a-z-' | tr -cd 'a-z0-9-')
-build=build-gpu
+build=${built:-build-gpu}
 table=$out/README.md
 failed=0
 mkdir -p "$out"
@@ -39,13 +49,23 @@ check() { # check NAME FILE COMMAND...: output goes to the file
     fi
 }
 
-check "build" build.txt scripts/build.sh $build -DLOPT_TESTS=ON -DLOPT_CUDA=ON
-[ $failed = 0 ] || exit 1
-check "compiled code within its budget" budget.txt python3 scripts/gpu-budget.py
+if [ -z "$built" ]; then
+    check "build" build.txt scripts/build.sh $build -DLOPT_TESTS=ON -DLOPT_CUDA=ON
+    [ $failed = 0 ] || exit 1
+    check "compiled code within its budget" budget.txt python3 scripts/gpu-budget.py
+fi
 # All that the tests do on the emulated GPU too, but what cannot be asked of a real one.
 check "tests on the GPU" tests.txt env LOPT_TEST_GPU=cuda $build/tests/test_cuda --gtest_filter='-*/Emulated:Emulation*:Mma*:Coarse*'
 skipped=$(sed -n 's/^\[  SKIPPED \] \([0-9]*\) test.*/\1/p' "$out/tests.txt" | tail -n 1)
 row "of these, skipped" "${skipped:-0}"
+# NCCL as the system has it, or as PyTorch's packages bring it.
+LOPT_TEST_NCCL_GPUS=$(nvidia-smi -L | wc -l)
+export LOPT_TEST_NCCL_GPUS
+if [ -z "${LOPT_NCCL_LIBRARY:-}" ] && ! ldconfig -p | grep -q 'libnccl\.so\.2'; then
+    LOPT_NCCL_LIBRARY=$(python3 -c 'import nvidia.nccl as n; print(list(n.__path__)[0] + "/lib/libnccl.so.2")' 2>/dev/null) &&
+        export LOPT_NCCL_LIBRARY
+fi
+check "NCCL, one rank on each GPU" nccl.txt $build/tests/test_dist --gtest_filter='RealNccl*'
 if [ $quick = no ]; then
     sanitizer=$(command -v compute-sanitizer || echo /usr/local/cuda/bin/compute-sanitizer)
     # The large model and the thousand steps would take hours under it.

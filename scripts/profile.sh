@@ -1,17 +1,17 @@
 #!/bin/sh
 # Profiles a GPU step: Nsight Compute on each kernel, with its line under the roof, and Nsight Systems on a run, where they are installed.
-# Usage: scripts/profile.sh [OUT-DIR]      (default: runs/profile)
+# Usage: scripts/profile.sh [OUT-DIR [BUILT-DIR]]      (default: runs/profile, and a build of its own)
 set -u
 cd "$(dirname "$0")/.."
 
 out=${1:-runs/profile}
-build=build-gpu
+build=${2:-build-gpu}
 if ! nvidia-smi -L >/dev/null 2>&1; then
     echo "There is no NVIDIA GPU with a working driver here (nvidia-smi fails), so there is nothing to profile." >&2
     exit 1
 fi
 mkdir -p "$out"
-scripts/build.sh $build -DLOPT_TESTS=OFF -DLOPT_CUDA=ON || exit 1
+[ -n "${2:-}" ] || scripts/build.sh $build -DLOPT_TESTS=OFF -DLOPT_CUDA=ON || exit 1
 run="$build/lopt bench step --device cuda --params 30M --attention on --seconds 0.1"
 found=no
 if command -v ncu >/dev/null 2>&1; then

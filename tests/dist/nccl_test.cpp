@@ -1,4 +1,5 @@
-// The NCCL communicator over a fake library, and how ranks find each other without MPI. Nothing here has seen a GPU.
+// The NCCL communicator over a fake library, and how ranks find each other without MPI; and over NCCL itself, one rank on each of as many GPUs as
+// LOPT_TEST_NCCL_GPUS says.
 #include <algorithm>
 
 #include "tests/dist/support.h"
@@ -20,9 +21,9 @@ Environment fake() {
 }
 
 // Ranks as torchrun would start them. during: gets their process numbers. port: another for each job.
-std::vector<Outcome> torchrun(int ranks, const std::vector<std::string> &command,
-                              const std::function<void(const std::vector<pid_t> &)> &during = nullptr,
-                              const Environment &more = {}) {
+std::vector<Outcome> torchrun_over(const Environment &libraries, int ranks, const std::vector<std::string> &command,
+                                   const std::function<void(const std::vector<pid_t> &)> &during = nullptr,
+                                   const Environment &more = {}) {
     static int port = 20000 + int(getpid() % 10000);
     port++;
     std::vector<Outcome> outcomes;
@@ -31,7 +32,7 @@ std::vector<Outcome> torchrun(int ranks, const std::vector<std::string> &command
     pids.resize(size_t(ranks));
     std::vector<std::thread> threads;
     for (int r = 0; r < ranks; r++) {
-        Environment e = fake();
+        Environment e = libraries;
         e.insert(e.end(), {{"RANK", std::to_string(r)},
                            {"LOCAL_RANK", std::to_string(r)},
                            {"WORLD_SIZE", std::to_string(ranks)},
@@ -47,6 +48,12 @@ std::vector<Outcome> torchrun(int ranks, const std::vector<std::string> &command
     if (during) during(pids);
     for (std::thread &t : threads) t.join();
     return outcomes;
+}
+
+std::vector<Outcome> torchrun(int ranks, const std::vector<std::string> &command,
+                              const std::function<void(const std::vector<pid_t> &)> &during = nullptr,
+                              const Environment &more = {}) {
+    return torchrun_over(fake(), ranks, command, during, more);
 }
 
 class FakeRanks : public testing::TestWithParam<int> {};
@@ -71,24 +78,65 @@ TEST_P(FakeRanks, TheIdGoesByMpiWhereThereIsOne) {
     EXPECT_EQ(count_of(r.out, ": fine"), size_t(GetParam())) << r.out << r.err;
 }
 
-TEST_P(FakeRanks, TrainingGivesTheSameFiles) {
+TEST_P(FakeRanks, BuffersOnTheDeviceAreUsedAsTheyAre) {
     NEEDS_NCCL();
+    for (const Outcome &r : torchrun(GetParam(), {worker, "device", "nccl"})) EXPECT_TRUE(has(r.out, "on its device: fine")) << r.err;
+}
+
+// A run of one process alone, and one of ranks over NCCL.
+void same_files(const Environment &libraries, int ranks, const std::vector<std::string> &more) {
     ScratchDir dir;
-    auto command = [](const std::string &run) {
+    auto command = [](const std::string &run, const std::vector<std::string> &last) {
         std::vector<std::string> a = {lopt, "train", "--out", run};
         for (const char *s : {"iterations=8", "particles=5", "tasks=quadratic:n=5,noise=0.5;rosenbrock", "window.min=5",
                               "window.mean=0", "checkpoint.every=5", "horizon.windows_mean=2"})
             a.insert(a.end(), {"--set", s});
+        a.insert(a.end(), last.begin(), last.end());
         return a;
     };
-    ASSERT_EQ(execute(command(dir / "alone")).status, 0);
-    for (const Outcome &r : torchrun(GetParam(), command(dir / "job"))) ASSERT_EQ(r.status, 0) << r.err;
+    ASSERT_EQ(execute(command(dir / "alone", {})).status, 0);
+    for (const Outcome &r : torchrun_over(libraries, ranks, command(dir / "job", more))) ASSERT_EQ(r.status, 0) << r.err;
     for (const char *name :
          {"/weights.safetensors", "/checkpoint-0000000005.safetensors", "/checkpoint-0000000008.safetensors", "/config.json"}) {
         const std::string text = read_file((dir / "alone") + name);
         EXPECT_FALSE(text.empty());
         EXPECT_TRUE(read_file((dir / "job") + name) == text) << name;
     }
+}
+
+TEST_P(FakeRanks, TrainingGivesTheSameFiles) {
+    NEEDS_NCCL();
+    same_files(fake(), GetParam(), {});
+}
+
+// One rank, and as many as there are GPUs. The first of a host starts NCCL, which takes seconds.
+std::vector<int> ranks_on_gpus() {
+    const char *gpus = std::getenv("LOPT_TEST_NCCL_GPUS");
+    const int n = gpus ? std::atoi(gpus) : 0;
+    return n > 1 ? std::vector<int>{1, n} : std::vector<int>(size_t(n), 1);
+}
+#define NEEDS_GPUS() \
+    if (ranks_on_gpus().empty()) GTEST_SKIP() << "LOPT_TEST_NCCL_GPUS does not say how many GPUs there are"
+
+TEST(RealNccl, EveryCallGivesWhatItMust) {
+    NEEDS_GPUS();
+    for (int ranks : ranks_on_gpus())
+        for (const Outcome &r : torchrun_over({}, ranks, {worker, "collectives", "nccl"})) {
+            EXPECT_EQ(r.status, 0) << r.err;
+            EXPECT_TRUE(has(r.out, "of " + std::to_string(ranks) + ", " + std::to_string(ranks) + " here: fine")) << r.out;
+        }
+}
+
+TEST(RealNccl, BuffersOnTheDeviceAreUsedAsTheyAre) {
+    NEEDS_GPUS();
+    for (int ranks : ranks_on_gpus())
+        for (const Outcome &r : torchrun_over({}, ranks, {worker, "device", "nccl"}))
+            EXPECT_TRUE(has(r.out, "on its device: fine")) << r.out << r.err;
+}
+
+TEST(RealNccl, TrainingGivesTheSameFiles) {
+    NEEDS_GPUS();
+    for (int ranks : ranks_on_gpus()) same_files({}, ranks, {"--comm", "nccl"});
 }
 
 void wait_for_files(const std::string &dir, int ranks) {
@@ -98,9 +146,9 @@ void wait_for_files(const std::string &dir, int ranks) {
 }
 
 // A loop of barriers in which a signal hits one rank; it is gone in the end.
-std::vector<Outcome> hit(int ranks, size_t rank, int signal, const std::string &deadline) {
+std::vector<Outcome> hit(const Environment &libraries, int ranks, size_t rank, int signal, const std::string &deadline) {
     ScratchDir dir;
-    return torchrun(ranks, {worker, "loop", "nccl", deadline, dir.path}, [&](const std::vector<pid_t> &pids) {
+    return torchrun_over(libraries, ranks, {worker, "loop", "nccl", deadline, dir.path}, [&](const std::vector<pid_t> &pids) {
         wait_for_files(dir.path, ranks);
         kill(pids[rank], signal);
         if (signal != SIGSTOP) return;
@@ -119,7 +167,7 @@ INSTANTIATE_TEST_SUITE_P(Nccl, FakeVictims, testing::Values(0, 2));
 
 TEST_P(FakeVictims, ADeadRankIsNamed) {
     NEEDS_NCCL();
-    const auto outcomes = hit(3, size_t(GetParam()), SIGKILL, "60");
+    const auto outcomes = hit(fake(), 3, size_t(GetParam()), SIGKILL, "60");
     const std::string name = "rank " + std::to_string(GetParam()) + " (process ";
     for (int r = 0; r < 3; r++) EXPECT_NE(outcomes[size_t(r)].status, 0);
     const std::string &told = outcomes[GetParam() == 0 ? 1 : 0].err;
@@ -129,11 +177,18 @@ TEST_P(FakeVictims, ADeadRankIsNamed) {
 
 TEST_P(FakeVictims, AFrozenRankIsNamed) {
     NEEDS_NCCL();
-    const auto outcomes = hit(3, size_t(GetParam()), SIGSTOP, "1");
+    const auto outcomes = hit(fake(), 3, size_t(GetParam()), SIGSTOP, "1");
     const std::string name = "rank " + std::to_string(GetParam()) + " (process ";
     const std::string &told = outcomes[GetParam() == 0 ? 1 : 0].err;
     EXPECT_TRUE(has(told, name) && has(told, "did not come to")) << told;
     for (int r = 0; r < 3; r++) EXPECT_EQ(outcomes[size_t(r)].status, r == GetParam() ? 128 + SIGKILL : 3) << r;
+}
+
+TEST(RealNccl, AFrozenRankIsNamed) {
+    NEEDS_GPUS();
+    if (ranks_on_gpus().back() < 2) GTEST_SKIP() << "needs two GPUs";
+    const auto outcomes = hit({}, ranks_on_gpus().back(), 1, SIGSTOP, "2");
+    EXPECT_TRUE(has(outcomes[0].err, "rank 1 (process ") && has(outcomes[0].err, "did not come to")) << outcomes[0].err;
 }
 
 TEST(Nccl, WhatIsMissingIsSaid) {

@@ -1,5 +1,6 @@
-/* A rank of a test job, on <lopt/comm.h> alone.
+/* A rank of a test job, on <lopt/comm.h> alone (and, for buffers on a GPU, on the functions that the NCCL communicator has loaded).
  *   worker collectives KIND    tries every call with uneven and empty parts, and compares what comes with what must
+ *   worker device KIND    the same with buffers in the memory of its GPU (nccl)
  *   worker loop KIND DEADLINE DIR    barriers without end; writes its process number into DIR/RANK first
  *   worker late KIND DEADLINE RANK SECONDS    that rank comes so much later than the others, and the next one 0.7 deadlines later, if not more */
 #include <lopt/comm.h>
@@ -8,6 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#ifdef LOPT_HAVE_NCCL
+#include "csrc/comm/nccl_api.h"
+#endif
 
 enum { ROUNDS = 5, LARGE = 300000 };
 
@@ -86,6 +91,48 @@ static int collectives(lopt_comm *c) {
     return failed;
 }
 
+#ifdef LOPT_HAVE_NCCL
+/* Both directions, done when it returns. */
+static int copied(const nccl_api *cuda, void *to, const void *from, size_t n, enum cudaMemcpyKind kind) {
+    cudaError_t error = cuda->cudaMemcpyAsync(to, from, n, kind, NULL);
+    while (error == cudaSuccess && (error = cuda->cudaStreamQuery(NULL)) == cudaErrorNotReady) error = cudaSuccess, usleep(100);
+    return error == cudaSuccess;
+}
+
+/* Every rank's part to all, from one rank's GPU to another's. */
+static int allgather_on_device(lopt_comm *c, const nccl_api *cuda, unsigned char *host, void *send, void *recv, size_t *bytes) {
+    const int rank = lopt_comm_rank(c), size = lopt_comm_size(c);
+    size_t total = 0;
+    for (int r = 0; r < size; r++) total += bytes[r] = LARGE + (size_t)r;
+    fill(1, rank, 0, host, bytes[rank]);
+    if (!copied(cuda, send, host, bytes[rank], cudaMemcpyHostToDevice)) return fail(c, "copying to the device");
+    if (lopt_comm_allgather(c, send, bytes, recv) != LOPT_OK) return fail(c, "allgather on the device");
+    memset(host, 0, total);
+    if (!copied(cuda, host, recv, total, cudaMemcpyDeviceToHost)) return fail(c, "copying from the device");
+    for (int r = 0; r < size; host += bytes[r++])
+        if (!same(1, r, 0, host, bytes[r])) return fail(c, "allgather on the device gave something else");
+    printf("rank %d of %d, on its device: fine\n", rank, size);
+    return 0;
+}
+
+static int device(lopt_comm *c) {
+    const size_t room = (size_t)lopt_comm_size(c) * (LARGE + 1000);
+    unsigned char *host = malloc(room);
+    size_t *bytes = calloc((size_t)lopt_comm_size(c), sizeof *bytes);
+    void *send = NULL, *recv = NULL;
+    nccl_api cuda;
+    int failed = host == NULL || bytes == NULL || nccl_api_load(&cuda) != LOPT_OK;
+    if (!failed) failed = cuda.cudaMalloc(&send, room) != cudaSuccess || cuda.cudaMalloc(&recv, room) != cudaSuccess;
+    if (failed) fail(c, "memory on the device");
+    if (!failed) failed = allgather_on_device(c, &cuda, host, send, recv, bytes);
+    if (send) cuda.cudaFree(send);
+    if (recv) cuda.cudaFree(recv);
+    free(host);
+    free(bytes);
+    return failed;
+}
+#endif
+
 static int loop(lopt_comm *c, const char *dir) {
     char path[4096];
     snprintf(path, sizeof path, "%s/%d", dir, lopt_comm_rank(c));
@@ -111,6 +158,9 @@ int main(int argc, char **argv) {
     if (lopt_comm_open(argv[2], &c) != LOPT_OK) return fail(NULL, "open");
     if (argc > 3 && lopt_comm_set_deadline(c, atof(argv[3])) != LOPT_OK) failed = fail(c, "deadline");
     if (strcmp(argv[1], "collectives") == 0) failed = collectives(c);
+#ifdef LOPT_HAVE_NCCL
+    if (strcmp(argv[1], "device") == 0) failed = device(c);
+#endif
     if (strcmp(argv[1], "loop") == 0 && argc == 5) failed = loop(c, argv[4]);
     if (strcmp(argv[1], "late") == 0 && argc == 6) failed = late(c, atof(argv[3]), atoi(argv[4]), atof(argv[5]));
     fflush(stdout);
