@@ -94,8 +94,12 @@ static lopt_status cuda_check_pointer(int device, const void *p) {
 static lopt_status cuda_check_stream(int device, void *stream) {
 #if CUDART_VERSION >= 12080
     int its = device;
+    cudaStreamCaptureStatus capture = cudaStreamCaptureStatusNone;
     if (stream == NULL || stream == cudaStreamLegacy || stream == cudaStreamPerThread) return LOPT_OK;
-    const cudaError_t error = cudaStreamGetDevice((cudaStream_t)stream, &its);
+    cudaError_t error = cudaStreamIsCapturing((cudaStream_t)stream, &capture);
+    /* The question would end a capture; a launch will fail if the stream is of another device. */
+    if (error == cudaSuccess && capture != cudaStreamCaptureStatusNone) return LOPT_OK;
+    if (error == cudaSuccess) error = cudaStreamGetDevice((cudaStream_t)stream, &its);
     if (error != cudaSuccess) return failed(error, "asking for a stream's device");
     if (its != device)
         return lopt_fail(LOPT_ERR_ARGUMENT, "the stream is of device \"cuda:%d\"; this optimizer is on \"cuda:%d\"", its, device);
@@ -144,7 +148,9 @@ static lopt_status cuda_begin(int device, void *stream, gpu_launch *out) {
 }
 
 static lopt_status cuda_end(gpu_launch *l) {
-    const cudaError_t error = cudaSetDevice(l->device_before);
+    int now = l->device_before;
+    cudaError_t error = cudaGetDevice(&now);
+    if (error == cudaSuccess && now != l->device_before) error = cudaSetDevice(l->device_before);
     if (l->error != 0) return failed((cudaError_t)l->error, "launching a kernel");
     return error == cudaSuccess ? LOPT_OK : failed(error, "turning back to the caller's device");
 }

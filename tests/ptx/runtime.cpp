@@ -185,6 +185,7 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
 cudaError_t cudaStreamGetDevice(cudaStream_t stream, int *device) {
     const ptx::Stream *s = stream_of(stream);
     if (s == nullptr) return returns(cudaErrorInvalidResourceHandle);
+    if (refused_by_capture()) return returns(cudaErrorStreamCaptureUnsupported);
     *device = s->device;
     return returns(cudaSuccess);
 }
