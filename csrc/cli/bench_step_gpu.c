@@ -1,5 +1,4 @@
-/* lopt bench step --device cuda: models in a GPU's memory, fp32 and mixed state, steps on a stream and from a graph; and fp32 state by multiply-adds
- * alone, as what tensor cores are compared with.
+/* lopt bench step --device cuda: models in a GPU's memory, fp32 and mixed state, steps on a stream and from a graph.
  *
  * Bytes per parameter that a step must move, C = P + 2S + 1 numbers of state of which C - 1 are 16-bit if mixed:
  *   2 x state, 2 x 4 gradient (once by the look for non-finite entries), 2 x 4 true parameter, 2 x 4 waiting update, 4 parameter written; with
@@ -14,13 +13,9 @@
 #include "console.h"
 #include "lopt/meta.h"
 
-typedef enum row_state { ROW_FP32, ROW_MIXED, ROW_FFMA } row_state;
-static const char *const STATE_NAMES[] = {"fp32", "mixed", "ffma"};
-
 static double bytes_of(int mixed, int attention) { return 2 * (mixed ? 2 * 18 + 4 : 4 * 19) + 8 + 8 + 8 + 4 + (attention ? 8 : 0); }
 
-static int measure_row(const bench_gpu_job *job, const bench_shape *shape, int attention, row_state state, int graph,
-                       json_t *rows) {
+static int measure_row(const bench_gpu_job *job, const bench_shape *shape, int attention, int mixed, int graph, json_t *rows) {
     lopt_gpu_step_options o = LOPT_GPU_STEP_OPTIONS_INIT;
     lopt_gpu_step r;
     char rate_text[CONSOLE_NUMBER_MAX], size_text[CONSOLE_NUMBER_MAX];
@@ -28,15 +23,14 @@ static int measure_row(const bench_gpu_job *job, const bench_shape *shape, int a
     o.num_tensors = shape->num_tensors;
     o.counts = shape->counts;
     o.weights = attention ? "attention=1" : "attention=0";
-    o.state_dtype = state == ROW_MIXED ? "mixed" : "fp32";
-    o.ffma = state == ROW_FFMA;
+    o.state_dtype = mixed ? "mixed" : "fp32";
     o.graph = graph;
     o.seconds = job->seconds;
     const lopt_status status = lopt_gpu_step_measure(&o, &r);
-    const double n = (double)bench_shape_total(shape), bytes = bytes_of(state == ROW_MIXED, attention), rate = n / r.seconds;
+    const double n = (double)bench_shape_total(shape), bytes = bytes_of(mixed, attention), rate = n / r.seconds;
     if (status == LOPT_ERR_MEMORY) { /* of this size, not of the smaller ones */
         printf("%-10s %7s  %-3s %-5s %-6s  skipped: %s\n", shape->name, console_scaled(n, size_text), attention ? "on" : "off",
-               STATE_NAMES[state], graph ? "graph" : "stream", lopt_last_error());
+               o.state_dtype, graph ? "graph" : "stream", lopt_last_error());
         return 0;
     }
     if (status != LOPT_OK) return cli_library_error();
@@ -45,13 +39,13 @@ static int measure_row(const bench_gpu_job *job, const bench_shape *shape, int a
         printf("%-10s %7s  %-3s %-5s %-6s %10s %12s %8s %8s %9s\n", "model", "params", "att", "state", "by", "ms", "params/s",
                "GB/s", "of copy", "B/param");
     printf("%-10s %7s  %-3s %-5s %-6s %10.4f %10s/s %8.0f %6.1f %% %9.1f  (%.4f .. %.4f ms)\n", shape->name,
-           console_scaled(n, size_text), attention ? "on" : "off", STATE_NAMES[state], graph ? "graph" : "stream", 1e3 * r.seconds,
+           console_scaled(n, size_text), attention ? "on" : "off", o.state_dtype, graph ? "graph" : "stream", 1e3 * r.seconds,
            console_scaled(rate, rate_text), 1e-9 * rate * bytes, 100 * rate * bytes / r.copy_per_second, r.bytes_held / n,
            1e3 * r.low, 1e3 * r.high);
     fflush(stdout);
     json_array_append_new(rows, json_pack("{s:s, s:s, s:f, s:i, s:b, s:s, s:b, s:f, s:f, s:f, s:f, s:f}", "device", r.device,
                                           "model", shape->name, "parameters", n, "tensors", (int)shape->num_tensors, "attention",
-                                          attention, "state", STATE_NAMES[state], "graph", graph, "seconds", r.seconds,
+                                          attention, "state", o.state_dtype, "graph", graph, "seconds", r.seconds,
                                           "parameters_per_second", rate, "bytes", bytes, "share_of_copy",
                                           rate * bytes / r.copy_per_second, "bytes_held", r.bytes_held / n));
     return 0;
@@ -73,16 +67,14 @@ int bench_step_gpu(const bench_gpu_job *job) {
     bench_shape shape;
     int failed = 0;
     for (size_t i = 0; !failed && shape_at(job, i, &shape); i++)
-        for (int row = 0; row < 12 && !failed; row++) { /* attention, state, stream or graph */
-            const int attention = row < 6, graph = row & 1;
-            const row_state state = (row_state)(row % 6 / 2);
-            if ((job->attention < 0 || attention == job->attention) && !(state == ROW_FFMA && graph))
-                failed = measure_row(job, &shape, attention, state, graph, rows);
+        for (int row = 0; row < 8 && !failed; row++) { /* attention, state, stream or graph */
+            const int attention = row < 4;
+            if (job->attention < 0 || attention == job->attention)
+                failed = measure_row(job, &shape, attention, row / 2 & 1, row & 1, rows);
         }
     if (!failed)
         printf(
-            "\nMedian over batches of steps, quartiles at the end; bytes moved as counted in csrc/cli/bench_step_gpu.c. ffma: fp32 state, by\n"
-            "multiply-adds instead of tensor cores.\n");
+            "\nMedian over batches of steps, quartiles at the end; bytes moved as counted in csrc/cli/bench_step_gpu.c.\n");
     const int written = bench_write_json(job->json, rows);
     return cli_finish_output(failed ? CLI_FAILED : written);
 }

@@ -14,7 +14,6 @@ typedef struct cuda_optimizer {
     lopt_optimizer common; /* first: the two pointers are one */
     const gpu_runtime *gpu;
     gpu_model model; /* its pointers go into `memory`; the caller's scalars are filled in per step */
-    gpu_cell cell;
     void *memory;                           /* the device's */
     float *staging;                         /* [CUDA_STAGING] of it */
     const void **seen_params, **seen_grads; /* [num_tensors] pointers that were found good */

@@ -136,7 +136,7 @@ static lopt_status step(lopt_optimizer *o, float *const *params, const float *co
     LOPT_TRY(begin(opt, stream, &l));
     k->enter(&l, &m, (void *const *)params, (const void *const *)grads);
     k->prepare(&l, &m);
-    (m.mixed ? k->advance_mixed : k->advance)(&l, &m, &opt->cell);
+    k->advance(&l, &m);
     k->gather(&l, &m);
     k->finish(&l, &m);
     k->apply(&l, &m);

@@ -183,12 +183,11 @@ typedef struct lopt_gpu_step_options {
     const char *state_dtype; /* as in lopt_optimizer_options; so too dtype, of parameters and gradients */
     const char *dtype;
     int graph;      /* 1: a captured step is replayed; 0: steps are enqueued on a stream */
-    int ffma;       /* 1: fp32 state by multiply-adds alone, to compare; 0: by tensor cores where the cell has the default sizes */
     double seconds; /* 1: time to measure for */
 } lopt_gpu_step_options;
 
 #define LOPT_GPU_STEP_OPTIONS_INIT \
-    { sizeof(lopt_gpu_step_options), 0, 0, NULL, NULL, NULL, NULL, 0, 0, 1.0 }
+    { sizeof(lopt_gpu_step_options), 0, 0, NULL, NULL, NULL, NULL, 0, 1.0 }
 
 typedef struct lopt_gpu_step {
     char device[64];          /* the GPU's name */

@@ -16,6 +16,7 @@ typedef struct dense_matrix {
 CELL_FN void dense_tile(int tile, int n, int ld, const float *w, const float *in, float *out) {
     vf sum[8];
     for (int t = 0; t < tile; t++) sum[t] = vf_load(out + t * VF_LANES);
+    CELL_UNROLL_READS
     for (int k = 0; k < n; k++)
         for (int t = 0; t < tile; t++) sum[t] += in[k] * vf_load(w + (size_t)k * (size_t)ld + t * VF_LANES);
     for (int t = 0; t < tile; t++) vf_store(out + t * VF_LANES, sum[t]);

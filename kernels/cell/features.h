@@ -43,9 +43,15 @@ CELL_FN void decays_of_logits(lopt_dims d, vf scale_logit, vf input_logit, cell_
     vf input_exp = vf_exp2(input_logit * -VF_LOG2_E);
     out->input[0] = vf_rcp(1.0f + input_exp);
     out->input_rest[0] = input_exp * out->input[0];
+    vf product = vf_set1(1.0f); /* of 1 + beta_s, s > 0: one reciprocal serves all */
     for (int s = 1; s < d.scales; s++) {
         out->input[s] = out->input[s - 1] * vf_rsqrt(vf_max(out->input[s - 1], vf_set1(1e-37f)));
-        out->input_rest[s] = out->input_rest[s - 1] * vf_rcp(1.0f + out->input[s]);
+        product = product * (1.0f + out->input[s]);
+    }
+    vf rest = out->input_rest[0] * vf_rcp(product);
+    for (int s = d.scales - 1; s > 0; s--) {
+        out->input_rest[s] = rest;
+        rest = rest * (1.0f + out->input[s]);
     }
 }
 

@@ -24,7 +24,7 @@ CELL_FN void gru_tile(int count, int n, int columns, const float *w, const vf *i
 
 /* A whole tile, on CPUs a function of its own: inlined, GCC keeps other values in registers through the loop and sends sums to memory
  * and back in every round (21 M parameters/s with AVX2 instead of 27, 40 with AVX-512 instead of 52). */
-#if VF_LANES > 2
+#if VF_LANES > 1
 static __attribute__((noinline, unused)) void gru_whole_tile(int n, int columns, const float *w, const vf *in, vf *out) {
     gru_tile(GRU_TILE, n, columns, w, in, out);
 }

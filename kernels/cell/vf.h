@@ -1,11 +1,12 @@
 /* vf: the number type that the cell is written on. One lane is one parameter.
  *
  * VF_LANES 16, 8, 4: GNU C vector types (AVX-512, AVX2, any 128-bit unit). VF_LANES 1: plain float, as on CUDA, where a thread
- * is a lane; 2: a pair, where a thread is two (vf_pair.h). Arithmetic is written with + - * /; the few functions below are all that differs between the two.
+ * is a lane. Arithmetic is written with + - * /; the few functions below are all that differs between the two.
  * Compile with -ffp-contract=fast -fno-math-errno -fno-trapping-math, never with -ffast-math (it breaks the rounding in vf_exp2).
  * Accuracy: exp2, log2, log1p, asinh a few units in the last place; sigmoid and tanh 2e-7 absolute.
- * VF_COARSE, for a cell whose operands are rounded to 16 bits anyway: log and tanh are single special functions of the GPU. Largest errors: log
- * 2e-7 absolute between 1/2 and 2, as much relative elsewhere; asinh 3e-7 absolute, or 7e-7 relative below 2^-9 and 2e-7 above 2; tanh 2^-11 relative. */
+ * VF_FAST_LOG: log is a special function of the GPU. Largest errors: 2e-7 absolute between 1/2 and 2, as much relative elsewhere; asinh 3e-7
+ * absolute, or 7e-7 relative below 2^-9 and 2e-7 above 2.
+ * VF_COARSE, for a cell whose operands are rounded to 16 bits anyway: so is tanh, with an error of 2^-11 relative; and VF_FAST_LOG. */
 #ifndef LOPT_CELL_VF_H
 #define LOPT_CELL_VF_H
 
@@ -13,6 +14,9 @@
 #include <stdint.h>
 #include <string.h>
 
+#if defined(VF_COARSE) && !defined(VF_FAST_LOG)
+#define VF_FAST_LOG
+#endif
 #ifndef VF_LANES
 #if defined(__CUDACC__) || defined(LOPT_CUDA_EMULATION) /* the tests run kernels on the CPU */
 #define VF_LANES 1
@@ -37,17 +41,17 @@
 #if defined(__CUDACC__)
 #define CELL_UNROLL _Pragma("unroll")
 #define CELL_UNROLL_DEVICE _Pragma("unroll")
+#define CELL_UNROLL_READS _Pragma("unroll 16") /* a thread has as much on its way at once: one that adds what it reads waits for each */
 #else
 #define CELL_UNROLL _Pragma("GCC unroll 16")
 #define CELL_UNROLL_DEVICE
+#define CELL_UNROLL_READS
 #endif
 
 #if VF_LANES == 1
 typedef float vf;
 typedef int32_t vi;
 typedef int vmask;
-#elif VF_LANES == 2
-#include "kernels/cell/vf_pair.h"
 #else
 #if defined(__AVX512F__) || defined(__AVX2__)
 #include <immintrin.h>
@@ -78,7 +82,7 @@ CELL_FN vf vf_from_bits(vi a) {
 }
 CELL_FN vf vf_from_int(vi a) { return (float)a; }
 CELL_FN vf vf_lane_index(void) { return 0.0f; }
-#elif VF_LANES > 2
+#else
 CELL_FN vf vf_set1(float a) { return a - (vf){0}; }
 /* Any alignment of a float array. */
 CELL_FN vf vf_load(const float *p) {
@@ -162,7 +166,7 @@ CELL_FN vf vf_max(vf a, vf b) { return (vf)_mm256_max_ps((__m256)a, (__m256)b); 
 #elif VF_LANES == 1 && defined(__CUDA_ARCH__) /* the number where one of them is NaN */
 CELL_FN vf vf_min(vf a, vf b) { return fminf(a, b); }
 CELL_FN vf vf_max(vf a, vf b) { return fmaxf(a, b); }
-#elif VF_LANES != 2 || !defined(__CUDA_ARCH__)
+#else
 CELL_FN vf vf_min(vf a, vf b) { return vf_select(a < b, a, b); }
 CELL_FN vf vf_max(vf a, vf b) { return vf_select(a > b, a, b); }
 #endif
@@ -184,6 +188,12 @@ CELL_FN vf vf_rsqrt_estimate(vf a) { return (vf)_mm256_rsqrt_ps((__m256)a); }
 CELL_FN vf vf_sqrt(vf a) { return sqrtf(a); }
 #if defined(__CUDA_ARCH__)
 CELL_FN vf vf_exp2_fast(vf a) { return exp2f(a); }
+CELL_FN vf vf_log2_fast(vf a) { return __log2f(a); }
+CELL_FN vf vf_tanh_fast(vf a) {
+    float t;
+    asm("tanh.approx.f32 %0, %1;" : "=f"(t) : "f"(a));
+    return t;
+}
 #endif
 #elif VF_LANES == 4
 CELL_FN vf vf_sqrt(vf a) {
@@ -240,7 +250,7 @@ CELL_FN vf vf_exp2(vf x) {
 }
 
 /* log2 of a normal positive x; f P(f) around 1, relative error 3e-8 before rounding. */
-#if defined(VF_COARSE) && defined(__CUDA_ARCH__)
+#if defined(VF_FAST_LOG) && defined(__CUDA_ARCH__)
 CELL_FN vf vf_log2(vf x) { return vf_log2_fast(x); }
 #else
 CELL_FN vf vf_log2(vf x) {
@@ -289,7 +299,7 @@ CELL_FN vf vf_tanh(vf x) { return vf_from_bits(vf_bits(vf_tanh_fine(x)) & (int32
 /* sigmoid(2 x): weights can hold the half that a sigmoid by tanh needs. */
 CELL_FN vf vf_sigmoid_twice(vf x) { return 0.5f + 0.5f * vf_tanh(x); }
 
-#ifdef VF_COARSE
+#ifdef VF_FAST_LOG
 /* Odd: log(|q| + root), q itself where the rounding of that would show; beyond 1e18 the value there. */
 CELL_FN vf vf_asinh(vf q) {
     vf a = vf_abs(q);

@@ -1,32 +1,62 @@
-/* Phase 1 on fp32 state: by multiply-adds, for all shapes; the default one goes to tensor cores where the model has fragments for them. */
+/* Phase 1 on cells of any size, by multiply-adds; the default one goes to tensor cores. */
 #include "kernels/cuda/advance.cuh"
+
+#include "kernels/cell/gru.h"
 #include "kernels/cuda/advance_mma.h"
 
-/* Blocks on a multiprocessor: 168 registers hold the default cell. */
-enum { ADVANCE_RESIDENT = 3 };
+enum { ANY_RESIDENT = 2 }; /* blocks on a multiprocessor */
 
-ADVANCE_ANY(, fp32_state)
-
-__global__ __launch_bounds__(GPU_BLOCK, ADVANCE_RESIDENT) void lopt_advance_attending(const __grid_constant__ gpu_model m,
-                                                                                      const __grid_constant__ gpu_cell c) {
-    advance_chunks<attending_shape, fp32_state>(m, cell_of(c));
+/* Lanes beyond n compute on zero gradients, write state that nobody reads, and take part in no sum. */
+__device__ static inline void advance_tile(const gpu_model &m, const cell_weights &w, const chunk_work &k, unsigned t, float *sums) {
+    const lopt_dims d = m.dims;
+    const int P = d.param, S = d.scales, C = dims_state(d);
+    const unsigned lane = gpu_lane(), i = t * GPU_TILE + lane;
+    float *tile = k.tiles + t * gpu_tile_floats(d, m.mixed);
+    float h[PARAM_SIZE_MAX], gates[3 * PARAM_SIZE_MAX], x[FEATURES_MAX], gbar[SCALES_MAX], lam[SCALES_MAX];
+    const uint32_t bits = gradient_load(m, k, i);
+    for (int j = 0; j < P; j++) h[j] = state_read(m, tile, lane, j);
+    for (int s = 0; s < S; s++) gbar[s] = state_read(m, tile, lane, P + s), lam[s] = state_read(m, tile, lane, P + S + s);
+    const float log_lr = begin_rate(k, state_read(m, tile, lane, C - 1));
+    const float lam_before = lam[0], g = gradient_of(m, k, bits);
+    cell_decays decays;
+    decays_forward(d, &w, h, first_step(k), &decays);
+    averages_forward(d, &decays, g, gbar, lam);
+    for (int s = 0; s < S; s++) state_write(m, tile, lane, P + s, gbar[s]), state_write(m, tile, lane, P + S + s, lam[s]);
+    features_forward(d, gbar, lam, log_lr - k.mean_log_lr, x);
+    gru_forward(d, &w, k.bias, x, h, gates);
+    cell_readout o = readout_forward(d, &w, h, x, log_lr);
+    if (k.handed_over > 0.0f)
+        handover_blend(&w, k.handed_over, handover_direction(gbar[handover_scale(d)], lam_before), log_lr, &o);
+    for (int j = 0; j < P; j++) state_write(m, tile, lane, j, h[j]);
+    state_write(m, tile, lane, C - 1, o.log_lr);
+    store_moves(d, k, i, o);
+    add_sums(P, h, exists_of(k, i), sums);
+    add_sums(dims_features(d), x, exists_of(k, i), sums + P);
+    add_readout(o, exists_of(k, i), sums + P + dims_features(d));
 }
-__global__ __launch_bounds__(GPU_BLOCK, ADVANCE_RESIDENT) void lopt_advance_plain(const __grid_constant__ gpu_model m,
-                                                                                  const __grid_constant__ gpu_cell c) {
-    advance_chunks<plain_shape, fp32_state>(m, cell_of(c));
+
+__global__ __launch_bounds__(GPU_BLOCK, ANY_RESIDENT) void lopt_advance_any(const __grid_constant__ gpu_model m) {
+    __shared__ float part[GPU_WARPS][GPU_SUMS_MAX];
+    if (step_skipped(m)) return;
+    GRID_FOR(chunk, m.num_chunks) {
+        const gpu_chunk c = m.chunks[chunk];
+        if (m.buffers[c.tensor].grads == NULL) continue;
+        const chunk_work k = chunk_begin(m.dims, m, c);
+        float sums[GPU_SUMS_MAX];
+        for (int j = 0; j < gpu_sums(m.dims); j++) sums[j] = 0.0f;
+        for (unsigned t = gpu_warp(); t * GPU_TILE < c.n; t += GPU_WARPS) advance_tile(m, m.weights->cell, k, t, sums);
+        block_sums(sums, gpu_sums(m.dims), busy_warps(c.n), part, m.sums + chunk * (unsigned)gpu_sums(m.dims));
+    }
 }
 
 void GPU_SYMBOL(gpu_load_advance)(gpu_launch *l) {
     CUDA_LOAD(l, lopt_advance_any);
-    CUDA_LOAD(l, lopt_advance_attending);
-    CUDA_LOAD(l, lopt_advance_plain);
+    GPU_SYMBOL(gpu_load_advance_mma)(l);
     GPU_SYMBOL(gpu_load_advance_split)(l);
 }
 
-void GPU_SYMBOL(gpu_advance)(gpu_launch *l, const gpu_model *m, const gpu_cell *cell) {
-    const unsigned grid = gpu_grid(l, m->num_chunks, ADVANCE_RESIDENT);
-    if (!dims_default_cell(m->dims)) CUDA_LAUNCH(l, lopt_advance_any, gpu_grid(l, m->num_chunks, ADVANCE_ANY_RESIDENT), *m);
-    else if (m->fragments) GPU_SYMBOL(gpu_advance_split)(l, m, cell);
-    else if (m->dims.attention) CUDA_LAUNCH(l, lopt_advance_attending, grid, *m, *cell);
-    else CUDA_LAUNCH(l, lopt_advance_plain, grid, *m, *cell);
+void GPU_SYMBOL(gpu_advance)(gpu_launch *l, const gpu_model *m) {
+    if (m->fragments == NULL) CUDA_LAUNCH(l, lopt_advance_any, gpu_grid(l, m->num_chunks, ANY_RESIDENT), *m);
+    else if (m->mixed) GPU_SYMBOL(gpu_advance_mma)(l, m);
+    else GPU_SYMBOL(gpu_advance_split)(l, m);
 }

@@ -2,6 +2,6 @@
 #define VF_COARSE
 #include "kernels/cuda/advance_mma.cuh"
 
-enum { MMA_RESIDENT = 4 }; /* registers allow no more */
+enum { MMA_RESIDENT = 4 }; /* more have too few registers */
 
 ADVANCE_MMA(mma, mixed_format, MMA_RESIDENT)

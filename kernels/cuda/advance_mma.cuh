@@ -1,82 +1,109 @@
-/* Phase 1 on the default cell by tensor cores, as advance.cuh does it but for the dense products. A warp takes tiles; mma_cell.h says what stands
- * where, mma_state.cuh what an operand is.
+/* Phase 1 on the default cell by tensor cores. A warp takes tiles; mma_cell.h says what stands where, mma_state.cuh what an operand is.
  *
  * Per parameter, mixed (fp32): 40 (76) bytes of state and 4 of gradient read, as much state and 4, with attention 8, written; 14 (42) products of
  * 16 x 16 by 16 x 8 for 16 of them. */
 #ifndef LOPT_KERNELS_CUDA_ADVANCE_MMA_CUH
 #define LOPT_KERNELS_CUDA_ADVANCE_MMA_CUH
 
-#include "kernels/cuda/mma_state.cuh" /* first: it says how many lanes vf has */
-
+#include "kernels/cell/gru.h"
 #include "kernels/cuda/advance_mma.h"
+#include "kernels/cuda/mma_state.cuh"
+
+/* Keeps the compiler from making the number again wherever it is wanted: to read a thread's index takes as long as a product. */
+__device__ static inline void opaque(unsigned &a) {
+    (void)a;
+#ifndef LOPT_CUDA_EMULATION
+    asm volatile("" : "+r"(a));
+#endif
+}
+
+/* The shapes of default cells, constants to the compiler. Tensor and global sizes do not matter here. */
+struct attending_shape {
+    static __device__ lopt_dims dims() { return {10, 30, 20, 4, 1, 1, 1, 1}; }
+};
+struct plain_shape {
+    static __device__ lopt_dims dims() { return {10, 30, 20, 4, 0, 1, 1, 1}; }
+};
 
 /* Inputs x of a tile on their way from the lanes that made them to those that multiply: rows of 8 words and 4 that are left out; rows of the same
  * place r among their four lie together. So neither way goes twice to a bank at once. */
-enum { X_ROW_WORDS = 12, X_PLACE_WORDS = 8 * X_ROW_WORDS + 8, X_WORDS = 8 * X_PLACE_WORDS }; /* for each term */
-__device__ static inline unsigned x_row(unsigned far, unsigned g, unsigned r) {
-    return (4 * far + r) * X_PLACE_WORDS + g * X_ROW_WORDS;
-}
+enum { X_ROW_WORDS = 12, X_PLACE_WORDS = 8 * X_ROW_WORDS + 8, X_WORDS = 4 * X_PLACE_WORDS }; /* for each term */
+__device__ static inline unsigned x_row(unsigned g, unsigned r) { return r * X_PLACE_WORDS + g * X_ROW_WORDS; }
 
 /* What a lane keeps through the kernel and through a chunk. */
 template <class format> struct mma_lane {
     unsigned id;
-    mma_weights w[MMA_PRODUCTS];
-    const words2 *rest; /* [MMA_PRODUCTS][lanes] what rounding has left of the weights, where there are two terms: shared memory */
-    uint32_t *x;        /* the warp's [terms][X_WORDS], and what lanes keep [KEPT][lane]; shared memory */
+    const typename format::weights *w; /* the block's [MMA_PRODUCTS][lanes]; these are shared memory */
+    typename format::weights kept[format::terms == 1 ? MMA_PRODUCTS : 1]; /* the lane's, where registers suffice */
+    uint32_t *x;                       /* the warp's [terms][X_WORDS] */
+    words4 *old; /* the warp's [MMA_GROUPS][terms][lanes] operands of the old hidden state, where there are two terms */
     float hidden[MMA_OWN]; /* sums of what the lane has of h' */
     float own[MMA_X + 3];
 };
 
-/* start + a w; the largest products last. */
+/* sums + a w for all groups; the largest products last. Side by side, since each of a sum's products waits for the one before. */
 template <class format>
-__device__ static inline mma_sums product_of(const mma_lane<format> &lane, int product, const mma_operand<format::terms> &a,
-                                             const mma_sums &start) {
-    if (format::terms == 1) return mma(a.part[0], lane.w[product], start);
-    const words2 rest = lane.rest[product * MMA_LANES + (int)lane.id];
-    return mma(a.part[0], lane.w[product],
-               mma(a.part[0], {{rest.word[0], rest.word[1]}}, mma(a.part[format::terms - 1], lane.w[product], start)));
-}
-
-/* A column of sums, 2t or 2t + 1, as a pair. */
-__device__ static inline vf column(const mma_sums &s, int odd) { return {s.at[odd], s.at[2 + odd]}; }
-
-/* Of numbers for the four rows of four lanes, in two groups, a lane's own. */
-__device__ static inline float own_row(unsigned lane, vf near, vf next) {
-    const vf two = t_of(lane) & 2 ? next : near;
-    return t_of(lane) & 1 ? two.y : two.x;
-}
-__device__ static inline vf own_rows(unsigned lane, const vf *groups) {
-    return {own_row(lane, groups[0], groups[1]), own_row(lane, groups[2], groups[3])};
-}
-
-/* fragments: of the rounded weights, or of what that left. */
-__device__ static inline mma_weights weights_load(const uint32_t *fragments, unsigned lane, int product) {
-    const uint32_t *from = fragments + product * 2 * MMA_LANES + (int)lane;
-    return {{from[0], from[MMA_LANES]}};
-}
-
-template <class format>
-__device__ static inline cell_decays decays_of_hidden(lopt_dims d, const gpu_model &m, const cell_weights &w,
-                                                      mma_lane<format> &lane, const typename format::hidden &h, bool first) {
-    cell_decays k;
-    if (first) {
-        decays_first(d, &k);
-        return k;
+__device__ static inline void products(const mma_lane<format> &lane, int product, const mma_operand<format::terms> *a, mma_sums *sums) {
+    const typename format::weights w = format::terms == 1 ? lane.kept[product] : lane.w[product * MMA_LANES + (int)lane.id];
+    CELL_UNROLL
+    for (int term = format::terms - 1; term >= 0; term--) {
+        CELL_UNROLL
+        for (int other = format::terms - 1 - term; other >= 0; other--)
+            for (int q = 0; q < MMA_GROUPS; q++)
+                sums[q] = mma(a[q].part[term], {{w.word[2 * other], w.word[2 * other + 1]}}, sums[q]);
     }
-    lane.w[MMA_H_DECAYS] = weights_load(m.fragments, lane.id, MMA_H_DECAYS); /* used here alone: no registers are kept for them */
-    const mma_sums zero = {{0.0f, 0.0f, 0.0f, 0.0f}};
-    vf input[MMA_GROUPS], scale[MMA_GROUPS];
+}
+__device__ static inline void zero(mma_sums *sums) {
+    for (int q = 0; q < MMA_GROUPS; q++) sums[q] = {{0.0f, 0.0f, 0.0f, 0.0f}};
+}
+
+/* Row g (0) or g + 8 (1) of column 2t (0) or 2t + 1 (1). */
+__device__ static inline float sum_at(const mma_sums &s, int row, int odd) { return s.at[2 * row + odd]; }
+
+/* Of numbers that are the same in four lanes, for the two rows of the two groups: a lane's own. */
+__device__ static inline float own_row(unsigned lane, const mma_sums *groups, int odd) {
+    const float first = t_of(lane) & 2 ? sum_at(groups[1], 0, odd) : sum_at(groups[0], 0, odd);
+    const float second = t_of(lane) & 2 ? sum_at(groups[1], 1, odd) : sum_at(groups[0], 1, odd);
+    return t_of(lane) & 1 ? second : first;
+}
+
+/* Operands of the old hidden state serve twice, far apart. Making them again takes 20 instructions. */
+template <class format>
+__device__ static inline void old_keep(const mma_lane<format> &lane, int q, const mma_operand<format::terms> &a) {
+    for (int i = 0; i < format::terms; i++)
+        lane.old[(q * format::terms + i) * MMA_LANES + (int)lane.id] = {{a.part[i].word[0], a.part[i].word[1], a.part[i].word[2], a.part[i].word[3]}};
+}
+template <class format> __device__ static inline mma_operand<format::terms> old_kept(const mma_lane<format> &lane, int q) {
+    mma_operand<format::terms> a;
+    for (int i = 0; i < format::terms; i++) {
+        const words4 w = lane.old[(q * format::terms + i) * MMA_LANES + (int)lane.id];
+        a.part[i] = {{w.word[0], w.word[1], w.word[2], w.word[3]}};
+    }
+    return a;
+}
+
+template <class format>
+__device__ static inline cell_decays decays_of_hidden(lopt_dims d, const gpu_model &m, mma_lane<format> &lane,
+                                                      const typename format::hidden &h, bool first) {
+    cell_decays k;
+    mma_sums logits[MMA_GROUPS];
+    mma_operand<format::terms> old[MMA_GROUPS];
     __syncwarp(); /* lanes beyond n, and those with a division, come together: products are no place for a part of a warp */
     CELL_UNROLL
     for (int q = 0; q < MMA_GROUPS; q++) {
-        const mma_sums s = product_of(lane, MMA_H_DECAYS, format::operand(h, q), zero);
-        input[q] = column(s, 0), scale[q] = column(s, 1);
+        old[q] = format::operand(h, q);
+        if (format::terms == 2) old_keep(lane, q, old[q]);
     }
-    decays_of_logits(d, own_rows(lane.id, scale) + w.scale_decay_bias, own_rows(lane.id, input) + w.input_decay_bias, &k);
+    zero(logits);
+    products(lane, MMA_H_DECAYS, old, logits);
+    if (first) decays_first(d, &k);
+    else
+        decays_of_logits(d, own_row(lane.id, logits, 1) + m.cell.scale_decay_bias, own_row(lane.id, logits, 0) + m.cell.input_decay_bias,
+                         &k);
     return k;
 }
 
-/* Of the features of one of the lane's own two parameters, a row of inputs, rounded; and what that leaves of them. */
+/* Of the features of a parameter, a row of inputs, rounded; and what that leaves of them. */
 __device__ static inline void x_write_row(uint32_t *row, const float *x, uint32_t ones, float *rest) {
     uint32_t word[MMA_X / 2];
     CELL_UNROLL
@@ -89,154 +116,154 @@ __device__ static inline void x_write_row(uint32_t *row, const float *x, uint32_
     to[0] = {{word[0], word[1], word[2], word[3]}};
     to[1] = {{word[4], word[5], ones, 0}};
 }
-template <class format> __device__ static inline void x_write(const mma_lane<format> &lane, const vf *x) {
-    const uint32_t ones = 0x3c003c00u;
-    CELL_UNROLL
-    for (unsigned far = 0; far < 2; far++) {
-        float one[MMA_X], rest[MMA_X], nothing[MMA_X];
-        uint32_t *row = lane.x + x_row(far, g_of(lane.id), t_of(lane.id));
-        CELL_UNROLL
-        for (int j = 0; j < MMA_X; j++) one[j] = far ? x[j].y : x[j].x;
-        x_write_row(row, one, ones, rest);
-        if (format::terms == 2) x_write_row(row + X_WORDS, rest, 0, nothing);
-    }
-}
-/* What a lane keeps for itself where registers do not suffice: its pairs' plain directions and log learning rates; what the tensor says. */
-enum { KEPT_PLAIN, KEPT_PLAIN_2, KEPT_RATE, KEPT_RATE_2, KEPT_SHARE, KEPT_ADD, KEPT_MAX, KEPT };
-template <class format> __device__ static inline float &kept(const mma_lane<format> &lane, int which) {
-    return ((float *)lane.x)[format::terms * X_WORDS + which * GPU_WARP + (int)lane.id];
-}
-template <class format> __device__ static inline void keep_pair(const mma_lane<format> &lane, int which, vf a) {
-    kept(lane, which) = a.x, kept(lane, which + 1) = a.y;
-}
-template <class format> __device__ static inline vf kept_pair(const mma_lane<format> &lane, int which) {
-    return {kept(lane, which), kept(lane, which + 1)};
+template <class format> __device__ static inline void x_write(const mma_lane<format> &lane, const float *x) {
+    float rest[MMA_X], nothing[MMA_X];
+    uint32_t *row = lane.x + x_row(g_of(lane.id), t_of(lane.id));
+    x_write_row(row, x, 0x3c003c00u, rest);
+    if (format::terms == 2) x_write_row(row + X_WORDS, rest, 0, nothing);
 }
 
 /* Group q of them: lanes name the rows of the four quarters, 8 x 8, that a product's inputs are. */
 template <class format> __device__ static inline mma_operand<format::terms> x_group(const mma_lane<format> &lane, int q) {
-    const unsigned quarter = lane.id / 8, r = 2 * ((unsigned)q % 2) + quarter % 2;
-    const uint32_t *row = lane.x + x_row((unsigned)q / 2, lane.id % 8, r) + 4 * (quarter / 2);
+    const unsigned quarter = lane.id / 8;
+    const uint32_t *row = lane.x + x_row(lane.id % 8, 2 * (unsigned)q + quarter % 2) + 4 * (quarter / 2);
     mma_operand<format::terms> a;
     for (int i = 0; i < format::terms; i++) a.part[i] = mma_load(row + i * X_WORDS);
     return a;
 }
 
-/* What the readout needs of two groups' rows; the same in each of four lanes. */
-struct mma_readout {
-    vf direction[2], attention[2], change[2];
+/* The gates of a tile's rows: what goes into the candidate, and what is needed of the others. */
+struct mma_gates {
+    mma_sums update[MMA_GROUPS], last[MMA_GROUPS];
 };
-
-/* Rule 9 and the products of rule 10 for a group of 16 parameters: h, the lane's three pairs, to h', which is returned as an operand too. exists:
- * of the rows. */
 template <class format>
-__device__ static inline mma_operand<format::terms> gru_group(mma_lane<format> &lane, const mma_operand<format::terms> &x,
-                                                              const mma_operand<format::terms> &old, vf *h, int q, vf exists,
-                                                              mma_readout *out) {
-    const int terms = format::terms;
-    const mma_sums zero = {{0.0f, 0.0f, 0.0f, 0.0f}};
-    vf rh[MMA_OWN];
-    const mma_sums reset = product_of(lane, MMA_H_RESET, old, product_of(lane, MMA_X_RESET, x, zero));
-    const mma_sums update = product_of(lane, MMA_H_UPDATE, old, product_of(lane, MMA_X_UPDATE, x, zero));
-    const mma_sums last = product_of(lane, MMA_H_LAST, old, product_of(lane, MMA_X_LAST, x, zero));
-    rh[0] = format::sigmoid(column(reset, 0)) * h[0];
-    rh[1] = format::sigmoid(column(reset, 1)) * h[1];
-    rh[2] = format::sigmoid(column(last, 0)) * h[2];
-    const mma_operand<terms> gated = operand_of<terms>(rh);
-    const mma_sums candidate = product_of(lane, MMA_RH_CANDIDATE, gated, product_of(lane, MMA_X_CANDIDATE, x, zero));
-    const mma_sums direction = product_of(lane, MMA_RH_DIRECTION, gated, product_of(lane, MMA_X_DIRECTION, x, zero));
-    h[0] = gru_blend(format::tanh(column(candidate, 0)), format::sigmoid(column(update, 0)), h[0]);
-    h[1] = gru_blend(format::tanh(column(candidate, 1)), format::sigmoid(column(update, 1)), h[1]);
-    h[2] = gru_blend(format::tanh(column(direction, 0)), format::sigmoid(column(last, 1)), h[2]);
-    add_sums(MMA_OWN, h, exists, lane.hidden);
-    const mma_operand<terms> fresh = operand_of<terms>(h);
-    const mma_sums attention = product_of(lane, MMA_NEW_ATTENTION, fresh, product_of(lane, MMA_X_ATTENTION, x, zero));
-    out->direction[q % 2] = column(product_of(lane, MMA_NEW_DIRECTION, fresh, direction), 1);
-    out->attention[q % 2] = column(attention, 0);
-    out->change[q % 2] = column(attention, 1);
-    return fresh;
-}
-
-/* Groups 2 far and 2 far + 1. Own: direction, attention and change of the lane's own parameter there. */
-template <class format>
-__device__ static inline void gru_half(mma_lane<format> &lane, const chunk_work &k, unsigned t, int far, typename format::hidden &h,
-                                       float *own) {
-    mma_readout r;
+__device__ static inline void gates_of(const mma_lane<format> &lane, const mma_operand<format::terms> *x,
+                                       const typename format::hidden &hidden, const mma_rows *h, mma_gates *gates,
+                                       mma_operand<format::terms> *gated) {
+    mma_sums reset[MMA_GROUPS];
+    mma_operand<format::terms> old[MMA_GROUPS];
+    zero(reset), zero(gates->update), zero(gates->last);
+    products(lane, MMA_X_RESET, x, reset);
+    products(lane, MMA_X_LAST, x, gates->last);
+    products(lane, MMA_X_UPDATE, x, gates->update);
     CELL_UNROLL
-    for (int q = 2 * far; q < 2 * far + 2; q++) {
-        const unsigned row = t * GPU_TILE + 32 * (unsigned)far + 4 * g_of(lane.id) + 2 * ((unsigned)q % 2);
-        vf group[MMA_OWN];
-        format::get(h, q, group);
-        const mma_operand<format::terms> fresh =
-            gru_group(lane, x_group(lane, q), format::operand(h, q), group, q, exists_of(k, row, row + 1), &r);
-        format::set(h, q, group, fresh);
-        __syncwarp(); /* keeps the compiler from working on all groups at once, for which there are no registers */
+    for (int q = 0; q < MMA_GROUPS; q++) old[q] = format::terms == 2 ? old_kept(lane, q) : format::operand(hidden, q);
+    products(lane, MMA_H_RESET, old, reset);
+    products(lane, MMA_H_LAST, old, gates->last);
+    products(lane, MMA_H_UPDATE, old, gates->update);
+    CELL_UNROLL
+    for (int q = 0; q < MMA_GROUPS; q++) {
+        mma_rows rh;
+        CELL_UNROLL
+        for (int row = 0; row < 2; row++) {
+            rh.at[row][0] = format::sigmoid(sum_at(reset[q], row, 0)) * h[q].at[row][0];
+            rh.at[row][1] = format::sigmoid(sum_at(reset[q], row, 1)) * h[q].at[row][1];
+            rh.at[row][2] = format::sigmoid(sum_at(gates->last[q], row, 0)) * h[q].at[row][2];
+        }
+        gated[q] = operand_of<format::terms>(rh);
     }
-    own[0] = own_row(lane.id, r.direction[0], r.direction[1]);
-    own[1] = own_row(lane.id, r.attention[0], r.attention[1]);
-    own[2] = own_row(lane.id, r.change[0], r.change[1]);
 }
 
+/* Rule 9's new state of a group's rows. */
+template <class format>
+__device__ static inline void blend(const mma_gates &gates, int q, const mma_sums &candidate, const mma_sums &more, mma_rows *h) {
+    CELL_UNROLL
+    for (int row = 0; row < 2; row++) {
+        float *to = h->at[row];
+        to[0] = gru_blend(format::tanh(sum_at(candidate, row, 0)), format::sigmoid(sum_at(gates.update[q], row, 0)), to[0]);
+        to[1] = gru_blend(format::tanh(sum_at(candidate, row, 1)), format::sigmoid(sum_at(gates.update[q], row, 1)), to[1]);
+        to[2] = gru_blend(format::tanh(sum_at(more, row, 0)), format::sigmoid(sum_at(gates.last[q], row, 1)), to[2]);
+    }
+}
+
+/* Rule 9 and the products of rule 10: h to h'. */
 template <class format>
 __device__ static inline cell_readout gru_tile(lopt_dims d, const cell_weights &w, mma_lane<format> &lane, const chunk_work &k,
-                                               unsigned t, typename format::hidden &h) {
-    float near[3], far[3];
-    gru_half(lane, k, t, 0, h, near);
-    gru_half(lane, k, t, 1, h, far);
-    return readout_of(d, &w, {near[0], far[0]}, {near[1], far[1]}, {near[2], far[2]}, kept_pair(lane, KEPT_RATE));
+                                               unsigned first, float log_lr, typename format::hidden &hidden) {
+    mma_operand<format::terms> x[MMA_GROUPS], operand[MMA_GROUPS];
+    mma_sums candidate[MMA_GROUPS], direction[MMA_GROUPS], attention[MMA_GROUPS];
+    mma_rows h[MMA_GROUPS];
+    mma_gates gates;
+    CELL_UNROLL
+    for (int q = 0; q < MMA_GROUPS; q++) x[q] = x_group(lane, q), h[q] = format::get(hidden, q);
+    gates_of(lane, x, hidden, h, &gates, operand);
+    zero(candidate), zero(direction), zero(attention);
+    products(lane, MMA_X_CANDIDATE, x, candidate);
+    products(lane, MMA_X_DIRECTION, x, direction);
+    products(lane, MMA_X_ATTENTION, x, attention);
+    products(lane, MMA_RH_CANDIDATE, operand, candidate);
+    products(lane, MMA_RH_DIRECTION, operand, direction);
+    CELL_UNROLL
+    for (int q = 0; q < MMA_GROUPS; q++) {
+        const unsigned row = first + 4 * g_of(lane.id) + 2 * (unsigned)q;
+        blend<format>(gates, q, candidate[q], direction[q], &h[q]);
+        add_sums(MMA_OWN, h[q].at[0], exists_of(k, row), lane.hidden);
+        add_sums(MMA_OWN, h[q].at[1], exists_of(k, row + 1), lane.hidden);
+        operand[q] = operand_of<format::terms>(h[q]);
+        format::set(hidden, q, h[q], operand[q]);
+    }
+    products(lane, MMA_NEW_DIRECTION, operand, direction);
+    products(lane, MMA_NEW_ATTENTION, operand, attention);
+    return readout_of(d, &w, own_row(lane.id, direction, 1), own_row(lane.id, attention, 0), own_row(lane.id, attention, 1), log_lr);
 }
 
-/* As advance_tile of advance.cuh. */
+/* Asks for what a tile needs, if there is one, so that it is near by the time that its warp comes to it. i: of the lane's parameter. */
+template <class format>
+__device__ static inline void tile_prefetch(const gpu_model &m, const chunk_work &k, unsigned lane, unsigned i, const float *tile) {
+    if (i - lane >= k.n) return;
+    if (lane * GPU_LINE < format::floats * sizeof(float)) prefetch_line(tile + lane * (GPU_LINE / sizeof(float)));
+    if (i < k.n) prefetch_line(number_at(m.grad_type, k.grads, i));
+}
+
+/* first: of the tile's parameters in the chunk. Lanes beyond n compute on zero gradients, write state that nobody reads, and take part in no sum. */
 template <class format>
 __device__ static inline void advance_tile_mma(lopt_dims d, const gpu_model &m, const cell_weights &w, mma_lane<format> &lane,
-                                               const chunk_work &k, unsigned t) {
-    unsigned i = t * GPU_TILE + lane.id, i2 = i + GPU_WARP;
-    float *words = k.tiles + t * gpu_tile_floats(d, format::mixed), *tile = words + lane.id;
-    vf x[MMA_X], gbar[MMA_S], lam[MMA_S];
-    const gradient_bits bits = gradient_load(m, k, i, i2);
-    typename format::hidden h = format::load_all(words, lane.id);
-    const vf log_lr = begin_rates(k, format::load_rate(tile, MMA_P + 2 * MMA_S));
-    for (int s = 0; s < MMA_S; s++) {
-        gbar[s] = format::load_average(tile, MMA_P + s);
-        lam[s] = format::load_average(tile, MMA_P + MMA_S + s);
-    }
-    const vf lam_before = lam[0], g = {gradient_of(m, k, bits.x), gradient_of(m, k, bits.y)};
-    const cell_decays decays = decays_of_hidden(d, m, w, lane, h, first_step(k));
-    averages_forward(d, &decays, g, gbar, lam);
-    for (int s = 0; s < MMA_S; s++) {
-        format::store_average(tile, MMA_P + s, gbar[s]);
-        format::store_average(tile, MMA_P + MMA_S + s, lam[s]);
-    }
-    features_forward(d, gbar, lam, log_lr - k.mean_log_lr, x);
-    __syncwarp(); /* the tile before has been read */
+                                               const chunk_work &k, unsigned first, float *tile) {
+    const unsigned i = first + lane.id;
+    float x[MMA_X];
+    const uint32_t bits = gradient_load(m, k, i);
+    typename format::hidden h = format::load_hidden(tile, lane.id);
+    own_state own = format::own(format::load_own(tile, lane.id));
+    tile_prefetch<format>(m, k, lane.id, i + GPU_WARPS * GPU_TILE, tile + GPU_WARPS * format::floats);
+    const float log_lr = begin_rate(k, own.log_lr), lam_before = own.lam[0], g = gradient_of(m, k, bits);
+    const cell_decays decays = decays_of_hidden(d, m, lane, h, first_step(k));
+    averages_forward(d, &decays, g, own.gbar, own.lam);
+    format::store_averages(tile, lane.id, own);
+    features_forward(d, own.gbar, own.lam, log_lr - k.mean_log_lr, x);
     x_write(lane, x);
-    keep_pair(lane, KEPT_PLAIN, handover_direction(gbar[handover_scale(d)], lam_before));
-    keep_pair(lane, KEPT_RATE, log_lr);
-    add_sums(MMA_X, x, exists_of(k, i, i2), lane.own);
+    const float plain = handover_direction(own.gbar[handover_scale(d)], lam_before);
+    add_sums(MMA_X, x, exists_of(k, i), lane.own);
     __syncwarp();
-    cell_readout o = gru_tile(d, w, lane, k, t, h);
-    if (format::terms == 1) asm volatile("" : "+r"(t)); /* addresses are made again: there are no registers to keep them */
-    i = t * GPU_TILE + lane.id, i2 = i + GPU_WARP;
-    words = k.tiles + t * gpu_tile_floats(d, format::mixed);
-    const float share = kept(lane, KEPT_SHARE);
-    if (share > 0.0f) handover_blend(&w, share, kept_pair(lane, KEPT_PLAIN), kept_pair(lane, KEPT_RATE), &o);
-    format::store_rate(words + lane.id, MMA_P + 2 * MMA_S, o.log_lr);
-    format::store_all(words, lane.id, h);
-    store_moves(d, k, i, i2, o);
-    add_readout(o, exists_of(k, i, i2), lane.own + MMA_X);
+    cell_readout o = gru_tile(d, w, lane, k, first, log_lr, h);
+    if (k.handed_over > 0.0f) handover_blend(&w, k.handed_over, plain, log_lr, &o);
+    format::store_rate(tile, lane.id, o.log_lr);
+    format::store_hidden(tile, lane.id, h);
+    store_moves(d, k, i, o);
+    add_readout(o, exists_of(k, i), lane.own + MMA_X);
 }
 
-/* The biases of a tensor are weights of the inputs that are 1, in two parts: lanes with t = 2 have them. */
-template <class format> __device__ static inline void mma_begin_chunk(mma_lane<format> &lane, const float *bias) {
+template <class format> __device__ static inline void mma_begin_chunk(mma_lane<format> &lane) {
     for (int j = 0; j < MMA_OWN; j++) lane.hidden[j] = 0.0f;
     for (int j = 0; j < MMA_X + 3; j++) lane.own[j] = 0.0f;
-    if (mma_x_of(t_of(lane.id), 1, 0) != MMA_ONE) return;
-    CELL_UNROLL
-    for (int tile = MMA_RESET; tile <= MMA_DIRECTION; tile++) {
-        const mma_gate g = mma_gate_of((mma_tile)tile, (int)g_of(lane.id));
-        const float b = g.component < 0 ? 0.0f : mma_gate_scale(format::terms, g.gate) * bias[g.gate * MMA_P + g.component];
-        lane.w[tile].word[1] = floats_to_fp16(b, b - fp16_to_float(float_to_fp16(b)));
+}
+
+/* The block's weights: rounded, and where there are two terms, what that has left of them. */
+template <class format> __device__ static inline void weights_load(const gpu_model &m, typename format::weights *w) {
+    for (unsigned i = threadIdx.x; i < MMA_PRODUCTS * MMA_LANES; i += GPU_BLOCK) {
+        const unsigned at = i / MMA_LANES * 2 * MMA_LANES + i % MMA_LANES;
+        CELL_UNROLL
+        for (int j = 0; j < 2 * format::terms; j++)
+            w[i].word[j] = m.fragments[j / 2 * MMA_FRAGMENT_WORDS + j % 2 * MMA_LANES + (int)at];
     }
+}
+/* The biases of a tensor are weights of the inputs that are 1, in two parts: lanes with t = 2 have them. Every thread must come. */
+template <class format> __device__ static inline void weights_bias(const float *bias, typename format::weights *w) {
+    for (unsigned i = threadIdx.x; i < (MMA_DIRECTION + 1) * MMA_COLUMNS; i += GPU_BLOCK) {
+        const mma_gate g = mma_gate_of((mma_tile)(i / MMA_COLUMNS), (int)(i % MMA_COLUMNS));
+        const float b = g.component < 0 ? 0.0f : mma_gate_scale(format::terms, g.gate) * bias[g.gate * MMA_P + g.component];
+        w[i / MMA_COLUMNS * MMA_LANES + 4 * (i % MMA_COLUMNS) + 2].word[1] = floats_to_fp16(b, b - fp16_to_float(float_to_fp16(b)));
+    }
+    __syncthreads();
 }
 
 /* sums [gpu_sums]: those of h' expanded to its components, of which every lane has three. */
@@ -250,65 +277,57 @@ template <class format> __device__ static inline void mma_end_chunk(const mma_la
     for (int j = 0; j < MMA_X + 3; j++) sums[MMA_P + j] = lane.own[j];
 }
 
-/* The block's copy of what rounding has left of the weights. */
-__device__ static inline void rest_load(const gpu_model &m, words2 *rest) {
-    for (unsigned i = threadIdx.x; i < MMA_PRODUCTS * MMA_LANES; i += GPU_BLOCK) {
-        const mma_weights w = weights_load(m.fragments + MMA_FRAGMENT_WORDS, i % MMA_LANES, (int)(i / MMA_LANES));
-        rest[i] = {{w.word[0], w.word[1]}};
-    }
-    __syncthreads();
-}
-
-template <class shape, class format> __device__ static inline void advance_chunks_mma(const gpu_model &m, const gpu_cell &cell) {
+template <class shape, class format> __device__ static inline void advance_chunks_mma(const gpu_model &m) {
+    const int terms = format::terms, kept = terms == 2 ? MMA_GROUPS * terms * MMA_LANES : 1;
     __shared__ float part[GPU_WARPS][GPU_SUMS_MAX];
-    __shared__ words2 rest[format::terms == 2 ? MMA_PRODUCTS * MMA_LANES : 1];
-    __shared__ words4 x[GPU_WARPS][(format::terms * X_WORDS + KEPT * GPU_WARP) / 4];
-    const lopt_dims d = shape::dims(m);
-    const cell_weights w = cell_of(cell); /* for its scalars */
+    __shared__ typename format::weights weights[MMA_PRODUCTS * MMA_LANES];
+    __shared__ words4 x[GPU_WARPS][terms * X_WORDS / 4], old[GPU_WARPS][kept];
+    const lopt_dims d = shape::dims();
+    cell_weights w = {}; /* for its numbers */
     mma_lane<format> lane;
     if (step_skipped(m)) return;
+    w.momentum = m.cell.momentum, w.step_offset = m.cell.step_offset;
+    unsigned warp = gpu_warp();
     lane.id = gpu_lane();
-    lane.x = x[gpu_warp()]->word;
-    lane.rest = rest;
-    if (format::terms == 2) rest_load(m, rest);
-    for (int i = 0; i < MMA_PRODUCTS; i++) lane.w[i] = weights_load(m.fragments, lane.id, i);
+    opaque(warp), opaque(lane.id);
+    lane.x = x[warp]->word;
+    lane.old = old[warp];
+    lane.w = weights;
+    weights_load<format>(m, weights);
+    __syncthreads();
     GRID_FOR(chunk, m.num_chunks) {
         const gpu_chunk c = m.chunks[chunk];
         if (m.buffers[c.tensor].grads == NULL) continue;
-        chunk_work k = chunk_begin(d, m, c, m.bias_param + c.tensor * padded(3 * MMA_P));
+        const chunk_work k = chunk_begin(d, m, c);
         float sums[MMA_P + MMA_X + 3];
-        mma_begin_chunk(lane, k.bias);
-        kept(lane, KEPT_SHARE) = k.handed_over, kept(lane, KEPT_ADD) = k.log_lr_add, kept(lane, KEPT_MAX) = k.log_lr_max;
-        for (unsigned t = gpu_warp(); t * GPU_TILE < c.n; t += GPU_WARPS) {
-            asm volatile("" ::: "memory"); /* these and the weights of the decays are read anew: registers do not suffice */
-            k.divisor = gradient_divisor(m);
-            k.mean_log_lr = m.control->mean_log_lr;
-            if (format::terms == 2) k.log_lr_add = kept(lane, KEPT_ADD), k.log_lr_max = kept(lane, KEPT_MAX);
-            advance_tile_mma(d, m, w, lane, k, t);
-        }
+        mma_begin_chunk(lane);
+        weights_bias<format>(k.bias, weights);
+        if (terms == 1)
+            for (int i = 0; i < MMA_PRODUCTS; i++) lane.kept[i] = weights[i * MMA_LANES + (int)lane.id];
+        float *tile = k.tiles + warp * format::floats;
+        for (unsigned first = warp * GPU_TILE; first < c.n; first += GPU_WARPS * GPU_TILE, tile += GPU_WARPS * format::floats)
+            advance_tile_mma(d, m, w, lane, k, first, tile);
         mma_end_chunk(lane, sums);
         block_sums(sums, gpu_sums(d), busy_warps(c.n), part, m.sums + chunk * (unsigned)gpu_sums(d));
     }
 }
 
 /* The kernels on one format, and the host's side; blocks on a multiprocessor. */
-#define ADVANCE_MMA(suffix, format, resident)                                                                                    \
-    __global__ __launch_bounds__(GPU_BLOCK, resident) void lopt_advance_attending_##suffix(const __grid_constant__ gpu_model m,  \
-                                                                                           const __grid_constant__ gpu_cell c) { \
-        advance_chunks_mma<attending_shape, format>(m, c);                                                                       \
-    }                                                                                                                            \
-    __global__ __launch_bounds__(GPU_BLOCK, resident) void lopt_advance_plain_##suffix(const __grid_constant__ gpu_model m,      \
-                                                                                       const __grid_constant__ gpu_cell c) {     \
-        advance_chunks_mma<plain_shape, format>(m, c);                                                                           \
-    }                                                                                                                            \
-    void GPU_SYMBOL(gpu_load_advance_##suffix)(gpu_launch * l) {                                                                 \
-        CUDA_LOAD(l, lopt_advance_attending_##suffix);                                                                           \
-        CUDA_LOAD(l, lopt_advance_plain_##suffix);                                                                               \
-    }                                                                                                                            \
-    void GPU_SYMBOL(gpu_advance_##suffix)(gpu_launch * l, const gpu_model *m, const gpu_cell *cell) {                            \
-        const unsigned grid = gpu_grid(l, m->num_chunks, resident);                                                              \
-        if (m->dims.attention) CUDA_LAUNCH(l, lopt_advance_attending_##suffix, grid, *m, *cell);                                 \
-        else CUDA_LAUNCH(l, lopt_advance_plain_##suffix, grid, *m, *cell);                                                       \
+#define ADVANCE_MMA(suffix, format, resident)                                                                                       \
+    __global__ __launch_bounds__(GPU_BLOCK, resident) void lopt_advance_attending_##suffix(const __grid_constant__ gpu_model m) {   \
+        advance_chunks_mma<attending_shape, format>(m);                                                                             \
+    }                                                                                                                               \
+    __global__ __launch_bounds__(GPU_BLOCK, resident) void lopt_advance_plain_##suffix(const __grid_constant__ gpu_model m) {       \
+        advance_chunks_mma<plain_shape, format>(m);                                                                                 \
+    }                                                                                                                               \
+    void GPU_SYMBOL(gpu_load_advance_##suffix)(gpu_launch * l) {                                                                    \
+        CUDA_LOAD(l, lopt_advance_attending_##suffix);                                                                              \
+        CUDA_LOAD(l, lopt_advance_plain_##suffix);                                                                                  \
+    }                                                                                                                               \
+    void GPU_SYMBOL(gpu_advance_##suffix)(gpu_launch * l, const gpu_model *m) {                                                     \
+        const unsigned grid = gpu_grid(l, m->num_chunks, resident);                                                                 \
+        if (m->dims.attention) CUDA_LAUNCH(l, lopt_advance_attending_##suffix, grid, *m);                                           \
+        else CUDA_LAUNCH(l, lopt_advance_plain_##suffix, grid, *m);                                                                 \
     }
 
 #endif

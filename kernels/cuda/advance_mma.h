@@ -5,8 +5,8 @@
 #include "kernels/cuda/kernels.h"
 
 void GPU_SYMBOL(gpu_load_advance_mma)(gpu_launch *l);
-void GPU_SYMBOL(gpu_advance_mma)(gpu_launch *l, const gpu_model *m, const gpu_cell *cell);
+void GPU_SYMBOL(gpu_advance_mma)(gpu_launch *l, const gpu_model *m);
 void GPU_SYMBOL(gpu_load_advance_split)(gpu_launch *l);
-void GPU_SYMBOL(gpu_advance_split)(gpu_launch *l, const gpu_model *m, const gpu_cell *cell);
+void GPU_SYMBOL(gpu_advance_split)(gpu_launch *l, const gpu_model *m);
 
 #endif

@@ -32,6 +32,44 @@ __device__ static inline float warp_sum(float a) {
     return a;
 }
 
+/* Memory that a step reads and writes once, and that would only drive out of the caches what is wanted again. number: of 4, 8 or 16 bytes, aligned
+ * so. */
+#ifdef LOPT_CUDA_EMULATION
+template <class number> static inline number read_once(const number *p) { return *p; }
+template <class number> static inline void write_once(number *p, const number &value) { *p = value; }
+#else
+template <class number, class word> __device__ static inline number read_once_as(const word *p) {
+    const word w = __ldcs(p);
+    number value;
+    memcpy(&value, &w, sizeof value);
+    return value;
+}
+template <class number> __device__ static inline number read_once(const number *p) {
+    if (sizeof(number) == 16) return read_once_as<number>((const float4 *)p);
+    return sizeof(number) == 8 ? read_once_as<number>((const float2 *)p) : read_once_as<number>((const float *)p);
+}
+template <class word, class number> __device__ static inline void write_once_as(word *p, const number &value) {
+    word w;
+    memcpy(&w, &value, sizeof w);
+    __stcs(p, w);
+}
+template <class number> __device__ static inline void write_once(number *p, const number &value) {
+    if (sizeof(number) == 16) write_once_as((float4 *)p, value);
+    else if (sizeof(number) == 8) write_once_as((float2 *)p, value);
+    else write_once_as((float *)p, value);
+}
+#endif
+
+/* Asks for the line of memory at p to be brought to the second cache. */
+enum { GPU_LINE = 128 }; /* bytes */
+__device__ static inline void prefetch_line(const void *p) {
+#ifdef LOPT_CUDA_EMULATION
+    (void)p;
+#else
+    asm volatile("prefetch.global.L2 [%0];" ::"l"(__cvta_generic_to_global(p)));
+#endif
+}
+
 /* How many warps have a tile in a chunk of n parameters. */
 __device__ static inline unsigned busy_warps(unsigned n) {
     const unsigned tiles = (n + GPU_TILE - 1) / GPU_TILE;
@@ -117,24 +155,27 @@ __device__ static inline float gradient_divided(float g, float divisor) { return
 
 __device__ static inline bool gradient_usable(float g) { return fabsf(g) <= GRADIENT_MAX; } /* false for NaN too */
 
-/* Which of the 16-bit numbers of mixed state component c < C - 1 of parameter i is. */
+/* Where component c < C - 1 of parameter i stands among the numbers of its tile, fp32 and mixed. */
+__device__ static inline unsigned place(lopt_dims d, unsigned i, int c) {
+    return dims_default_cell(d) && c < MMA_P ? mma_hidden_place(i, c) : (unsigned)c * GPU_TILE + i;
+}
 __device__ static inline unsigned mixed_place(lopt_dims d, unsigned i, int c) {
-    if (dims_default_cell(d) && c < d.param) return mma_hidden_place(i, c);
-    return 2 * ((unsigned)c * GPU_WARP + i % GPU_WARP) + i / GPU_WARP;
+    if (!dims_default_cell(d)) return (unsigned)c * GPU_TILE + i;
+    return c < MMA_P ? mma_mixed_hidden_place(i, c) : mma_mixed_average_place(i, (c - MMA_P) % MMA_S, (c - MMA_P) / MMA_S);
 }
 
 /* Component c of parameter i of a tile, read and written one at a time. */
 __device__ static inline float state_read(const gpu_model &m, const float *tile, unsigned i, int c) {
     const int last = dims_state(m.dims) - 1;
-    if (!m.mixed) return tile[(unsigned)c * GPU_TILE + i];
-    if (c == last) return tile[(unsigned)last * GPU_WARP + i];
+    if (!m.mixed) return tile[place(m.dims, i, c)];
+    if (c == last) return tile[(unsigned)last * (GPU_TILE / 2) + i];
     const uint16_t h = ((const uint16_t *)tile)[mixed_place(m.dims, i, c)];
     return c < m.dims.param ? fp16_to_float(h) : bf16_to_float(h);
 }
 __device__ static inline void state_write(const gpu_model &m, float *tile, unsigned i, int c, float value) {
     const int last = dims_state(m.dims) - 1;
-    if (!m.mixed) tile[(unsigned)c * GPU_TILE + i] = value;
-    else if (c == last) tile[(unsigned)last * GPU_WARP + i] = value;
+    if (!m.mixed) tile[place(m.dims, i, c)] = value;
+    else if (c == last) tile[(unsigned)last * (GPU_TILE / 2) + i] = value;
     else ((uint16_t *)tile)[mixed_place(m.dims, i, c)] = c < m.dims.param ? float_to_fp16(value) : float_to_bf16(value);
 }
 

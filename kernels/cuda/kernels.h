@@ -22,9 +22,8 @@ typedef struct gpu_kernels {
     void (*enter)(gpu_launch *l, const gpu_model *m, void *const *params, const void *const *grads);
     /* The look at the gradients, where the caller has no found_inf; biases from above; mean alpha. */
     void (*prepare)(gpu_launch *l, const gpu_model *m);
-    /* Phase 1. cell: the weights, where dims_default_cell(m->dims). */
-    void (*advance)(gpu_launch *l, const gpu_model *m, const gpu_cell *cell);
-    void (*advance_mixed)(gpu_launch *l, const gpu_model *m, const gpu_cell *cell); /* for m->mixed */
+    /* Phase 1. */
+    void (*advance)(gpu_launch *l, const gpu_model *m);
     /* Sums of spans of chunks, where the model has spans. */
     void (*gather)(gpu_launch *l, const gpu_model *m);
     /* Tensors: RMS and RNN. */
@@ -41,8 +40,5 @@ typedef struct gpu_kernels {
     void (*pack)(gpu_launch *l, const gpu_model *m, const state_piece *piece, float *to);
     void (*unpack)(gpu_launch *l, const gpu_model *m, const state_piece *piece, const float *from);
 } gpu_kernels;
-
-/* The weights of a default cell, as `advance` takes them. */
-gpu_cell gpu_cell_of(const cell_weights *w, int attention);
 
 #endif

@@ -8,8 +8,8 @@
  * Gates come out where the hidden state goes in, so that what lies between products stays in a lane: which input or output a column is may be
  * chosen, and is chosen below.
  *
- * A tile's 64 parameters are four groups of 16. Lane 4 g + t has parameters 4 g + t and 4 g + t + 32 for all but the products, and rows g and
- * g + 8 of group q are parameters 4 g + 2 (q % 2) and the next one, from 32 (q / 2) on: the eight rows of four lanes are those lanes' own. */
+ * A tile's 32 parameters are two groups of 16. Lane 4 g + t has parameter 4 g + t for all but the products, and rows g and g + 8 of group q are
+ * parameters 4 g + 2 q and the next one: the four rows of four lanes are those lanes' own. */
 #ifndef LOPT_KERNELS_CUDA_MMA_CELL_H
 #define LOPT_KERNELS_CUDA_MMA_CELL_H
 
@@ -21,7 +21,7 @@ enum {
     MMA_X = 12,
     MMA_ROWS = 16,   /* parameters */
     MMA_COLUMNS = 8, /* sums */
-    MMA_GROUPS = 4,  /* of a tile's rows */
+    MMA_GROUPS = 2,  /* of a tile's rows */
     MMA_LANES = 32,
     MMA_ONE = MMA_X /* inputs x [16]: the features; 1 twice, for a bias in two parts; 0 */
 };
@@ -98,12 +98,23 @@ CELL_FN float mma_gate_scale(int terms, int gate) {
     return gate < 2 ? -VF_LOG2_E : 2.0f * VF_LOG2_E;
 }
 
-/* Where component c < P of the hidden state of parameter i of a tile stands, in 16-bit numbers. First pairs of components 2t and 2t + 1,
- * [group][lane][row g, row g + 8], then components 8 + t, [g][t < 2][group][row g, row g + 8]. */
+/* Where component c < P of the hidden state of parameter i of a tile stands, so that what a warp reads or writes at once is contiguous: among fp32
+ * numbers [2t, 2t + 1][lane][row], then components 8 + t, [g][t < 2][row]; */
 CELL_FN unsigned mma_hidden_place(unsigned i, int c) {
-    const unsigned g = i % 32 / 4, q = i / 32 * 2 + i % 4 / 2, row = i % 2, k = (unsigned)c;
+    const unsigned g = i / 4, k = (unsigned)c;
+    if (c < 8) return 4 * (k % 2 * MMA_LANES + 4 * g + k / 2) + i % 4;
+    return 4 * (2 * MMA_LANES + 2 * g + k - 8) + i % 4;
+}
+/* among the 16-bit numbers of mixed state pairs of components 2t and 2t + 1, [group][lane][row g, row g + 8], then components 8 + t,
+ * [g][t < 2][group][row g, row g + 8]; then averages, [scale][lane][average, mean square]. */
+CELL_FN unsigned mma_mixed_hidden_place(unsigned i, int c) {
+    const unsigned g = i / 4, q = i % 4 / 2, row = i % 2, k = (unsigned)c;
     if (c < 8) return 2 * ((q * MMA_LANES + 4 * g + k / 2) * 2 + row) + k % 2;
     return 2 * (2 * MMA_GROUPS * MMA_LANES + (2 * g + k - 8) * MMA_GROUPS + q) + row;
+}
+enum { MMA_HIDDEN_WORDS = MMA_P * MMA_LANES / 2 };
+CELL_FN unsigned mma_mixed_average_place(unsigned i, int scale, int mean_square) {
+    return 2 * (MMA_HIDDEN_WORDS + (unsigned)scale * MMA_LANES + i) + (unsigned)mean_square;
 }
 
 /* out [terms][product][2 registers][lane], each two fp16 numbers: the weights, rounded; then, what that left, rounded. terms 1, 2; attention 0: its

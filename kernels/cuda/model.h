@@ -1,13 +1,13 @@
 /* An optimizer in a device's memory, as host code fills it in and kernels read it: plain C, no CUDA header.
  *
- * Parameters are cut into tiles of 64 (two for each lane of a warp, 32 apart) and chunks of up to 4096 (a block's turn), neither of which spans
- * two tensors. A tensor's tiles follow each other, the last one padded; true parameters and waiting updates are [tile][64]. All sums are
+ * Parameters are cut into tiles of 32 (one for each lane of a warp) and chunks of up to 4096 (a block's turn), neither of which spans
+ * two tensors. A tensor's tiles follow each other, the last one padded; true parameters and waiting updates are [tile][32]. All sums are
  * formed per chunk by one block in a fixed order, then over a tensor's chunks and over tensors in a fixed order: no result depends on the
  * number of blocks.
  *
- * Private state of a tile, C = P + 2S + 1 components: fp32 [C][64] floats. mixed [C - 1][32] words, each of two 16-bit numbers (of
- * parameters i and i + 32), fp16 for the hidden state and bf16 for the averages, then [64] floats, the log learning rates; the hidden state of
- * the default cell is in an order of its own (mma_cell.h). */
+ * Private state of a tile, C = P + 2S + 1 components: fp32 [C][32] floats. mixed [C - 1][32] 16-bit numbers, fp16 for the hidden state and bf16
+ * for the averages, then [32] floats, the log learning rates. The default cell has orders of its own (mma_cell.h).
+ */
 #ifndef LOPT_KERNELS_CUDA_MODEL_H
 #define LOPT_KERNELS_CUDA_MODEL_H
 
@@ -20,7 +20,7 @@
 
 enum {
     GPU_WARP = 32,
-    GPU_TILE = 2 * GPU_WARP,
+    GPU_TILE = GPU_WARP,
     GPU_CHUNK_MAX = 4096, /* a chunk has fewer parameters where there are few: gpu_chunk_size */
     GPU_CHUNK_MIN = 256,
     GPU_SPAN = 64,   /* chunks of a tensor that are summed by one block, where a tensor has more */
@@ -74,9 +74,15 @@ typedef struct gpu_weights {
     const float *initial_h, *initial_u, *initial_v;
 } gpu_weights;
 
+/* The default cell's numbers that are no part of a product. */
+typedef struct gpu_cell {
+    float scale_decay_bias, input_decay_bias, momentum, step_offset;
+} gpu_cell;
+
 /* Everything; passed to kernels by value. */
 typedef struct gpu_model {
     lopt_dims dims;
+    gpu_cell cell;
     int mixed; /* state_dtype */
     number_type param_type, grad_type;
     uint64_t num_tensors, num_chunks;
@@ -85,13 +91,13 @@ typedef struct gpu_model {
     const gpu_chunk *chunks;    /* [num_chunks] */
     const gpu_span *spans;      /* [num_spans] */
     const gpu_weights *weights; /* [1] */
-    const uint32_t *fragments;  /* [mixed: 1, fp32: 2][MMA_FRAGMENT_WORDS] weights of the default cell for tensor cores; NULL: without these */
+    const uint32_t *fragments;  /* [mixed: 1, fp32: 2][MMA_FRAGMENT_WORDS] weights of the default cell for tensor cores; NULL: another cell */
     gpu_buffers *buffers;       /* [num_tensors] */
     gpu_control *control;       /* [1] */
     unsigned char *started;     /* [num_tensors] 1: has taken part in a step */
     float *state;               /* [tiles][gpu_tile_floats] */
-    float *theta;               /* [tiles][64] true parameters */
-    float *move;        /* [tiles][64] updates that wait for phase 2; between steps, while swapped, the attended parameters */
+    float *theta;               /* [tiles][32] true parameters */
+    float *move;        /* [tiles][32] updates that wait for phase 2; between steps, while swapped, the attended parameters */
     float *attend;      /* likewise; NULL: no attention, or the caller's fp32 parameters are the waiting room */
     float *sums;        /* [num_chunks][gpu_sums] */
     double *span_sums;  /* [num_spans][gpu_sums] */
@@ -109,7 +115,7 @@ typedef struct gpu_model {
 /* 4-byte words of a tile's private state. */
 CELL_FN uint64_t gpu_tile_floats(lopt_dims d, int mixed) {
     const uint64_t components = (uint64_t)dims_state(d);
-    return mixed ? (components - 1) * GPU_WARP + GPU_TILE : components * GPU_TILE;
+    return mixed ? (components - 1) * GPU_TILE / 2 + GPU_TILE : components * GPU_TILE;
 }
 /* Parameters of a chunk in a model of so many: enough, so that what a chunk costs besides is little; no more than leave every multiprocessor
  * several. The GPU at hand has no say, or sums, and so bits, would depend on it. */
@@ -120,13 +126,5 @@ CELL_FN uint32_t gpu_chunk_size(uint64_t parameters) {
     return n;
 }
 CELL_FN uint64_t gpu_tiles(uint64_t parameters) { return (parameters + GPU_TILE - 1) / GPU_TILE; }
-
-/* The default cell's weights as an argument of the kernel: that is constant memory, from which they come two at a time into uniform registers.
- * weights: gate, candidate, update, attention, scale_decay, input_decay, rate; then update's and attention's a. */
-enum { GPU_CELL_FLOATS = (12 + 10) * 30 + 5 * 10 + 2 * 4 };
-typedef struct gpu_cell {
-    float weights[GPU_CELL_FLOATS];
-    float scale_decay_bias, input_decay_bias, rate_bias, momentum, step_offset;
-} gpu_cell;
 
 #endif

@@ -15,7 +15,6 @@ typedef struct pointer_batch {
     gpu_buffers buffers[GPU_POINTERS];
 } pointer_batch;
 static_assert(sizeof(gpu_model) + sizeof(pointer_batch) <= 4096, "arguments of a kernel are at most 4 KB");
-static_assert(sizeof(gpu_model) + sizeof(gpu_cell) <= 4096, "likewise those of phase 1");
 
 __global__ void lopt_enter(const __grid_constant__ gpu_model m, const __grid_constant__ pointer_batch p) {
     for (unsigned i = threadIdx.x; i < p.n; i += GPU_BLOCK) m.buffers[p.first + i] = p.buffers[i];
@@ -58,11 +57,12 @@ __device__ static inline void look_chunk(const gpu_model &m, gpu_chunk c) {
 /* The bias that a tensor's cells receive, and the bound of its rates. */
 __device__ static inline void tensor_begin(const gpu_model &m, const gpu_weights &w, uint64_t tensor) {
     const lopt_dims d = m.dims;
+    if (threadIdx.x == GPU_BLOCK - 1) { /* while others see to the bias */
+        const float most = guard_log_lr_max(m.guard ? m.guard + GUARD_STATE * tensor : NULL);
+        m.log_lr_max[tensor] = m.started[tensor] ? fminf(most, GPU_UNBOUND) : INFINITY;
+    }
     dense_bias(w.param_bias, &w.dense[DENSE_TENSOR_TO_PARAM], m.u + tensor * padded(d.tensor), &w.dense[DENSE_GLOBAL_TO_PARAM], m.v,
                m.bias_param + tensor * padded(3 * d.param));
-    if (threadIdx.x > 0) return;
-    const float most = guard_log_lr_max(m.guard ? m.guard + GUARD_STATE * tensor : NULL);
-    m.log_lr_max[tensor] = m.started[tensor] ? fminf(most, GPU_UNBOUND) : INFINITY;
 }
 
 /* Sum over the block's threads, in double and always in the same order; thread 0 gets it. */
@@ -125,7 +125,7 @@ __device__ static inline void tensor_scales(const gpu_model &m, uint64_t i, uint
     m.started[i] = 1;
 }
 
-/* Rules 10 and 13 for each tensor that takes part. */
+/* Rules 10 and 13 for each tensor that takes part: two work items, since both are long and neither needs the other. */
 __global__ __launch_bounds__(GPU_BLOCK) void lopt_finish(const __grid_constant__ gpu_model m) {
     __shared__ double rows[GPU_ROWS][GPU_COLUMNS_MAX], total[GPU_COLUMNS_MAX];
     __shared__ float mean[GPU_COLUMNS_MAX];
@@ -133,13 +133,18 @@ __global__ __launch_bounds__(GPU_BLOCK) void lopt_finish(const __grid_constant__
     const lopt_dims d = m.dims;
     const int F = d.param + dims_features(d);
     if (step_skipped(m)) return;
-    GRID_FOR(i, m.num_tensors) {
+    GRID_FOR(item, 2 * m.num_tensors) {
+        const uint64_t i = item / 2;
         const gpu_tensor t = m.tensors[i];
         if (m.buffers[i].grads == NULL) continue;
         tensor_sums(m, t, 0, F + 3, rows, total);
         for (int j = (int)threadIdx.x; j < F; j += GPU_BLOCK) mean[j] = (float)(total[j] / (double)t.count);
         __syncthreads();
-        if (threadIdx.x == 0) tensor_scales(m, i, t.count, total + F, mean);
+        if (item % 2) {
+            if (threadIdx.x == 0) tensor_scales(m, i, t.count, total + F, mean);
+            __syncthreads();
+            continue;
+        }
         const dense_gru level = {&m.weights->dense[DENSE_TENSOR_GATE], &m.weights->dense[DENSE_TENSOR_CANDIDATE], F, d.tensor};
         float *u = m.u + i * padded(d.tensor);
         dense_gru_forward(level, mean, u, m.bias_tensor, u, NULL, &scratch);
@@ -156,20 +161,43 @@ struct apply_work {
     const float *move, *attend; /* attend NULL: no attention */
     void *params;
 };
+struct alignas(16) four {
+    float at[4];
+};
 
-/* `batch` parameters from i on, a block apart; all that is read is read first, as in `look`. */
-template <int batch> __device__ static inline void apply(const apply_work &w, unsigned i) {
-    float theta[batch], move[batch], attend[batch];
+__device__ static inline float applied(const apply_work &w, float theta, float move, float attend, float *phi) {
+    const float moved = readout_theta(w.rates, theta, move);
+    *phi = w.attend ? readout_phi(w.rates, theta, attend) : moved;
+    return moved;
+}
+
+/* `batch` fours of parameters from i on, 4 GPU_BLOCK apart; all that is read is read first, as in `look`. */
+template <int batch> __device__ static inline void apply_fours(const apply_work &w, unsigned i) {
+    four theta[batch], move[batch], attend[batch];
     CELL_UNROLL
     for (unsigned k = 0; k < batch; k++) {
-        const unsigned at = i + k * GPU_BLOCK;
-        theta[k] = w.theta[at], move[k] = w.move[at], attend[k] = w.attend ? w.attend[at] : 0.0f;
+        const unsigned at = i + k * 4 * GPU_BLOCK;
+        theta[k] = read_once((const four *)(w.theta + at)), move[k] = read_once((const four *)(w.move + at));
+        attend[k] = w.attend ? read_once((const four *)(w.attend + at)) : theta[k];
     }
     CELL_UNROLL
     for (unsigned k = 0; k < batch; k++) {
-        const float moved = readout_theta(w.rates, theta[k], move[k]);
-        w.theta[i + k * GPU_BLOCK] = moved;
-        number_write(w.type, w.params, i + k * GPU_BLOCK, w.attend ? readout_phi(w.rates, theta[k], attend[k]) : moved);
+        const unsigned at = i + k * 4 * GPU_BLOCK;
+        four phi;
+        CELL_UNROLL
+        for (int j = 0; j < 4; j++) theta[k].at[j] = applied(w, theta[k].at[j], move[k].at[j], attend[k].at[j], &phi.at[j]);
+        write_once((four *)(w.theta + at), theta[k]);
+        if (w.type == NUMBER_FP32) write_once((four *)((float *)w.params + at), phi);
+        else
+            for (unsigned j = 0; j < 4; j++) number_write(w.type, w.params, at + j, phi.at[j]);
+    }
+}
+/* One parameter at a time. */
+__device__ static inline void apply_singly(const apply_work &w, unsigned first, unsigned end) {
+    for (unsigned i = first + threadIdx.x; i < end; i += GPU_BLOCK) {
+        float phi;
+        w.theta[i] = applied(w, w.theta[i], w.move[i], w.attend ? w.attend[i] : 0.0f, &phi);
+        number_write(w.type, w.params, i, phi);
     }
 }
 
@@ -184,9 +212,11 @@ __device__ static inline void apply_chunk(const gpu_model &m, const gpu_chunk &c
     w.theta = m.theta + at, w.move = m.move + at;
     w.params = (void *)number_at(m.param_type, b.params, c.first);
     w.attend = !m.dims.attention ? NULL : m.attend ? m.attend + at : (const float *)w.params;
-    unsigned i = threadIdx.x;
-    for (; i + (GPU_BATCH / 2 - 1) * GPU_BLOCK < c.n; i += GPU_BATCH / 2 * GPU_BLOCK) apply<GPU_BATCH / 2>(w, i);
-    for (; i < c.n; i += GPU_BLOCK) apply<1>(w, i);
+    const unsigned turn = 4 * GPU_BLOCK, n = w.type != NUMBER_FP32 || (uintptr_t)w.params % sizeof(four) == 0 ? c.n / 4 * 4 : 0;
+    unsigned i = 4 * threadIdx.x;
+    for (; i + turn < n; i += 2 * turn) apply_fours<2>(w, i);
+    for (; i < n; i += turn) apply_fours<1>(w, i);
+    apply_singly(w, n, c.n);
 }
 
 /* Rule 14 over the tensors that took part; counts the step. */
@@ -204,7 +234,8 @@ __device__ static inline void model_finish(const gpu_model &m) {
 }
 
 /* The last block is the model's: it has a latency of its own that the others need not wait for. */
-__global__ __launch_bounds__(GPU_BLOCK) void lopt_apply(const __grid_constant__ gpu_model m) {
+enum { APPLY_RESIDENT = 10 }; /* blocks on a multiprocessor */
+__global__ __launch_bounds__(GPU_BLOCK, APPLY_RESIDENT) void lopt_apply(const __grid_constant__ gpu_model m) {
     const bool skipped = step_skipped(m), last = blockIdx.x + 1 == gridDim.x;
     if (last && skipped && threadIdx.x == 0) m.control->skipped++;
     if (skipped) return;
@@ -254,11 +285,11 @@ void GPU_SYMBOL(gpu_gather)(gpu_launch *l, const gpu_model *m) {
 }
 
 void GPU_SYMBOL(gpu_finish)(gpu_launch *l, const gpu_model *m) {
-    CUDA_LAUNCH(l, lopt_finish, gpu_grid(l, m->num_tensors, GPU_RESIDENT / 2), *m);
+    CUDA_LAUNCH(l, lopt_finish, gpu_grid(l, 2 * m->num_tensors, GPU_RESIDENT / 2), *m);
 }
 
 void GPU_SYMBOL(gpu_apply)(gpu_launch *l, const gpu_model *m) {
-    CUDA_LAUNCH(l, lopt_apply, gpu_grid(l, m->num_chunks, GPU_RESIDENT) + 1, *m);
+    CUDA_LAUNCH(l, lopt_apply, gpu_grid(l, m->num_chunks, APPLY_RESIDENT) + 1, *m);
 }
 
 void GPU_SYMBOL(gpu_set_rates)(gpu_launch *l, const gpu_model *m, float lr_scale, float weight_decay) {

@@ -6,12 +6,10 @@
 
 void GPU_SYMBOL(gpu_load_step)(gpu_launch *l);
 void GPU_SYMBOL(gpu_load_advance)(gpu_launch *l);
-void GPU_SYMBOL(gpu_load_advance_mixed)(gpu_launch *l);
 void GPU_SYMBOL(gpu_load_transfer)(gpu_launch *l);
 void GPU_SYMBOL(gpu_enter)(gpu_launch *l, const gpu_model *m, void *const *params, const void *const *grads);
 void GPU_SYMBOL(gpu_prepare)(gpu_launch *l, const gpu_model *m);
-void GPU_SYMBOL(gpu_advance)(gpu_launch *l, const gpu_model *m, const gpu_cell *cell);
-void GPU_SYMBOL(gpu_advance_mixed)(gpu_launch *l, const gpu_model *m, const gpu_cell *cell);
+void GPU_SYMBOL(gpu_advance)(gpu_launch *l, const gpu_model *m);
 void GPU_SYMBOL(gpu_gather)(gpu_launch *l, const gpu_model *m);
 void GPU_SYMBOL(gpu_finish)(gpu_launch *l, const gpu_model *m);
 void GPU_SYMBOL(gpu_apply)(gpu_launch *l, const gpu_model *m);
@@ -25,7 +23,6 @@ void GPU_SYMBOL(gpu_unpack)(gpu_launch *l, const gpu_model *m, const state_piece
 static void gpu_load(gpu_launch *l) {
     GPU_SYMBOL(gpu_load_step)(l);
     GPU_SYMBOL(gpu_load_advance)(l);
-    GPU_SYMBOL(gpu_load_advance_mixed)(l);
     GPU_SYMBOL(gpu_load_transfer)(l);
 }
 
@@ -34,7 +31,6 @@ static const gpu_kernels gpu_kernel_table = {
     GPU_SYMBOL(gpu_enter),
     GPU_SYMBOL(gpu_prepare),
     GPU_SYMBOL(gpu_advance),
-    GPU_SYMBOL(gpu_advance_mixed),
     GPU_SYMBOL(gpu_gather),
     GPU_SYMBOL(gpu_finish),
     GPU_SYMBOL(gpu_apply),

@@ -45,9 +45,7 @@ __global__ void lopt_sum_rates(const __grid_constant__ gpu_model m) {
         for (unsigned t = gpu_warp(); t * GPU_TILE < c.n; t += GPU_WARPS) {
             const float *tile = m.state + (tile_at + t) * gpu_tile_floats(m.dims, m.mixed);
             const unsigned i = t * GPU_TILE + gpu_lane();
-            const float first = i < c.n ? state_read(m, tile, gpu_lane(), last) : 0.0f;
-            const float second = i + GPU_WARP < c.n ? state_read(m, tile, gpu_lane() + GPU_WARP, last) : 0.0f;
-            sum += first + second;
+            sum += i < c.n ? state_read(m, tile, gpu_lane(), last) : 0.0f;
         }
         block_sums(&sum, 1, busy_warps(c.n), part, m.sums + chunk * stride + stride - 1);
     }

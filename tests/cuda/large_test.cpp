@@ -51,7 +51,7 @@ TEST_P(FarOut, AStepThereIsAStepHere) {
             ASSERT_EQ(device()->begin(0, nullptr, &l), LOPT_OK);
             k->enter(&l, &m, &params, &grads);
             k->prepare(&l, &m);
-            (m.mixed ? k->advance_mixed : k->advance)(&l, &m, &reinterpret_cast<cuda_optimizer *>(there.opt.p)->cell);
+            k->advance(&l, &m);
             k->finish(&l, &m);
             k->apply(&l, &m);
             k->sum_rates(&l, &m);

@@ -63,14 +63,14 @@ TEST(MmaOperation, IsAProductOfMatrices) {
 
 // ---- The order of the state
 
-TEST(MmaCell, EveryHiddenNumberHasAPlace) {
-    std::vector<int> used(64 * MMA_P);
-    for (unsigned i = 0; i < 64; i++)
-        for (int c = 0; c < MMA_P; c++) {
-            ASSERT_LT(mma_hidden_place(i, c), used.size());
-            used[mma_hidden_place(i, c)]++;
-        }
-    EXPECT_EQ(used, std::vector<int>(used.size(), 1));
+TEST(MmaCell, EveryNumberHasAPlace) {
+    std::vector<int> fp32(GPU_TILE * MMA_P), mixed(GPU_TILE * (MMA_P + 2 * MMA_S));
+    for (unsigned i = 0; i < GPU_TILE; i++) {
+        for (int c = 0; c < MMA_P; c++) fp32.at(mma_hidden_place(i, c))++, mixed.at(mma_mixed_hidden_place(i, c))++;
+        for (int s = 0; s < MMA_S; s++) mixed.at(mma_mixed_average_place(i, s, 0))++, mixed.at(mma_mixed_average_place(i, s, 1))++;
+    }
+    EXPECT_EQ(fp32, std::vector<int>(fp32.size(), 1));
+    EXPECT_EQ(mixed, std::vector<int>(mixed.size(), 1));
 }
 
 // ---- Steps

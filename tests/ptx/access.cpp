@@ -89,6 +89,14 @@ void Warp::store(const Instruction &i, uint32_t lanes) {
     });
 }
 
+// Changes nothing, but must be of memory that is there: nobody says what happens elsewhere.
+void Warp::prefetch(const Instruction &i, uint32_t lanes) {
+    each(lanes, [&](unsigned l) {
+        lane_ = l;
+        target(i.space, l, address(i, l), 1, "asks for memory");
+    });
+}
+
 void Warp::count(const Instruction &i, uint32_t lanes, unsigned bytes) {
     if (i.space == Space::GLOBAL) count_global(i, lanes, bytes);
     else if (i.space == Space::SHARED) count_shared(i, lanes, bytes);

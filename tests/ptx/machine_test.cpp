@@ -100,6 +100,8 @@ TEST(PtxMachine, MemoryIsWatched) {
     expect_fault(b.run("ld.global.u32 %r6, [%rd1+1024];\n"), "reads outside of any allocation");
     expect_fault(b.run("st.global.u32 [%rd1+-4], 0;\n"), "writes outside of any allocation");
     expect_fault(b.run("st.shared.u32 [%r4+4096], 0;\n"), "writes outside of its memory");
+    EXPECT_EQ(b.run("prefetch.global.L2 [%rd1+1020];\n"), "");
+    expect_fault(b.run("prefetch.global.L2 [%rd1+1024];\n"), "asks for memory outside of any allocation");
     expect_fault(b.run("ld.global.v4.f32 {%f1, %f2, %f3, %f4}, [%rd1+8];\n"), "reads 16 bytes from an address that is no multiple");
     expect_fault(b.run("st.global.u64 [%rd1+4], 0;\n"), "writes 8 bytes to an address that is no multiple");
     expect_fault(fresh.run("ld.global.u32 %r6, [%rd3];\n"), "reads what nothing has written");

@@ -151,6 +151,7 @@ private:
             i->is_signed = words.back()[0] == 's';
         } else if (first == "bra") i->kind = Kind::BRANCH;
         else if (first == "ret" || first == "exit") i->kind = Kind::RETURN;
+        else if (name == "prefetch.global.L2") i->kind = Kind::PREFETCH;
         else if (name == "bar.sync") i->kind = Kind::BARRIER;
         else if (name == "bar.warp.sync") i->kind = Kind::WARP_BARRIER;
         else if (name == "shfl.sync.bfly.b32") i->kind = Kind::SHUFFLE;

@@ -106,6 +106,7 @@ void Warp::execute(const Instruction &i, uint32_t lanes) {
     case Kind::ARITHMETIC: i.operation(registers_.get(), i, lanes); break;
     case Kind::LOAD: load(i, lanes); break;
     case Kind::STORE: store(i, lanes); break;
+    case Kind::PREFETCH: prefetch(i, lanes); break;
     case Kind::BARRIER: state_ = State::AT_BARRIER; break;
     case Kind::WARP_BARRIER: barriers_++; break;
     case Kind::SHUFFLE: shuffle(i); break;

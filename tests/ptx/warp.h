@@ -41,6 +41,7 @@ private:
     // memory: access.cpp
     void load(const Instruction &i, uint32_t lanes);
     void store(const Instruction &i, uint32_t lanes);
+    void prefetch(const Instruction &i, uint32_t lanes);
     struct Target {
         Watched *watched = nullptr; // else
         uint8_t *own = nullptr;     // else it is a parameter

@@ -1,3 +1,0 @@
-#include "tests/support/cuda_emulation.h"
-
-#include "kernels/cuda/advance_mixed.cu"
