@@ -109,6 +109,8 @@ void add_integers(std::map<std::string, Operation> *t) {
     o["min.s32"] = two<I, I>([](I a, I b) { return a < b ? a : b; });
     o["max.s32"] = two<I, I>([](I a, I b) { return a > b ? a : b; });
     o["min.u64"] = two<W, W>([](W a, W b) { return a < b ? a : b; });
+    o["setp.eq.b64"] = two<W, W>([](W a, W b) { return uint8_t(a == b); });
+    o["setp.ne.b64"] = two<W, W>([](W a, W b) { return uint8_t(a != b); });
     o["and.b16"] = o["and.b32"] = o["and.b64"] = o["and.pred"] = two<W, W>([](W a, W b) { return a & b; });
     o["or.b16"] = o["or.b32"] = o["or.b64"] = o["or.pred"] = two<W, W>([](W a, W b) { return a | b; });
     o["xor.b32"] = o["xor.b64"] = o["xor.pred"] = two<W, W>([](W a, W b) { return a ^ b; });
