@@ -1,6 +1,6 @@
 #!/bin/sh
 # On a machine with an NVIDIA GPU: builds, runs every test that wants one, compute-sanitizer's four tools, the benchmarks and the rivals, and
-# writes bench/results/DATE-GPU/ to be looked at and committed. Made to fit into ten minutes, which nobody has tried yet.
+# writes bench/results/DATE-GPU/ to be looked at and committed.
 # Usage: scripts/gpu-check.sh [--quick] [--built DIR]
 #   --quick       no sanitizer, no rivals
 #   --built DIR   tests and measures what is in DIR already, built elsewhere for the same path, instead of building
@@ -66,28 +66,27 @@ if [ -z "${LOPT_NCCL_LIBRARY:-}" ] && ! ldconfig -p | grep -q 'libnccl\.so\.2'; 
         export LOPT_NCCL_LIBRARY
 fi
 check "NCCL, one rank on each GPU" nccl.txt $build/tests/test_dist --gtest_filter='RealNccl*'
+check "what compiled code allows, predicted" bounds.txt python3 scripts/gpu-budget.py --bounds
+check "bench step" step.txt $build/lopt bench step --device cuda --seconds 1 --json "$out/step.json"
+if [ $quick = no ]; then
+    if python3 -c 'import torch; assert torch.cuda.is_available()' 2>/dev/null; then
+        check "rivals" rivals.txt timeout 300 python3 scripts/bench-rivals.py --library $build/liblopt.so
+    else
+        row "rivals" "skipped: no PyTorch that sees the GPU"
+    fi
+fi
 if [ $quick = no ]; then
     sanitizer=$(command -v compute-sanitizer || echo /usr/local/cuda/bin/compute-sanitizer)
     # The large model and the thousand steps would take hours under it.
     few='*AgreesWithTheCpu/Gpu:*ReplayedGraphs*/Gpu:*NonFinite*/Gpu:*EveryStepIsTheCpusRounded/Gpu:*BothWays*/Gpu'
     for tool in memcheck racecheck synccheck initcheck; do
         if [ -x "$sanitizer" ]; then
-            check "compute-sanitizer $tool" "sanitizer-$tool.txt" timeout 150 "$sanitizer" --tool $tool --error-exitcode 9 \
+            check "compute-sanitizer $tool" "sanitizer-$tool.txt" timeout 120 "$sanitizer" --tool $tool --error-exitcode 9 \
                 $build/tests/test_cuda --gtest_filter="$few"
         else
             row "compute-sanitizer $tool" "skipped: not installed"
         fi
     done
-fi
-check "what compiled code allows, predicted" bounds.txt python3 scripts/gpu-budget.py --bounds
-# All kernels of phase 1: fp32 state and mixed state on tensor cores, and fp32 state by multiply-adds ("ffma").
-check "bench step" step.txt $build/lopt bench step --device cuda --seconds 1 --json "$out/step.json"
-if [ $quick = no ]; then
-    if python3 -c 'import torch; assert torch.cuda.is_available()' 2>/dev/null; then
-        check "rivals" rivals.txt python3 scripts/bench-rivals.py --library $build/liblopt.so
-    else
-        row "rivals" "skipped: no PyTorch that sees the GPU"
-    fi
 fi
 {
     printf '\n```\n'

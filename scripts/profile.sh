@@ -16,10 +16,10 @@ run="$build/lopt bench step --device cuda --params 30M --attention on --seconds 
 found=no
 if command -v ncu >/dev/null 2>&1; then
     found=yes
-    # Each kernel of the steps once it is warm: two kinds of state, and fp32 state by multiply-adds. The percentages are of this GPU's peaks:
-    # whichever of the two is larger is the roof it is under.
+    # Each kernel of the steps once it is warm, of both kinds of state. The percentages are of this GPU's peaks: whichever of the two is larger is the
+    # roof it is under. The GPU's clocks stay as they are.
     rm -f "$out"/lopt_*.csv
-    for kernel in prepare advance_attending_split advance_attending_mma advance_attending gather finish apply; do
+    for kernel in prepare advance_attending_split advance_attending_mma gather finish apply; do
         echo "profiling lopt_$kernel" >&2
         ncu --force-overwrite --export "$out/lopt_$kernel" --kernel-name "lopt_$kernel" --launch-skip 5 --launch-count 1 --clock-control none --set roofline \
             --section SpeedOfLight --section LaunchStats --section Occupancy --section SchedulerStats --section WarpStateStats $run \

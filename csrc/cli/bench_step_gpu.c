@@ -73,8 +73,7 @@ int bench_step_gpu(const bench_gpu_job *job) {
                 failed = measure_row(job, &shape, attention, row / 2 & 1, row & 1, rows);
         }
     if (!failed)
-        printf(
-            "\nMedian over batches of steps, quartiles at the end; bytes moved as counted in csrc/cli/bench_step_gpu.c.\n");
+        printf("\nMedian over batches of steps, quartiles at the end; bytes moved as counted in csrc/cli/bench_step_gpu.c.\n");
     const int written = bench_write_json(job->json, rows);
     return cli_finish_output(failed ? CLI_FAILED : written);
 }

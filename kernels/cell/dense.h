@@ -37,9 +37,7 @@ CELL_FN void dense_accumulate(int n, int ld, const float *w, const float *in, fl
 }
 #endif
 
-CELL_FN void dense_forward(const dense_matrix *m, const float *in, float *out) {
-    dense_accumulate(m->rows, m->ld, m->w, in, out);
-}
+CELL_FN void dense_forward(const dense_matrix *m, const float *in, float *out) { dense_accumulate(m->rows, m->ld, m->w, in, out); }
 
 /* Adjoint of dense_forward in its input: in_adj[0..ld_transposed) += W pre. */
 CELL_FN void dense_pull(const dense_matrix *m, const float *pre, float *in_adj) {

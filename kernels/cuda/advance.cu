@@ -7,7 +7,8 @@
 enum { ANY_RESIDENT = 2 }; /* blocks on a multiprocessor */
 
 /* Lanes beyond n compute on zero gradients, write state that nobody reads, and take part in no sum. */
-__device__ static inline void advance_tile(const gpu_model &m, const cell_weights &w, const chunk_work &k, unsigned t, float *sums) {
+__device__ static inline void advance_tile(const gpu_model &m, const cell_weights &w, const chunk_work &k, unsigned t,
+                                           float *sums) {
     const lopt_dims d = m.dims;
     const int P = d.param, S = d.scales, C = dims_state(d);
     const unsigned lane = gpu_lane(), i = t * GPU_TILE + lane;

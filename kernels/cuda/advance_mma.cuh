@@ -35,15 +35,16 @@ template <class format> struct mma_lane {
     unsigned id;
     const typename format::weights *w; /* the block's [MMA_PRODUCTS][lanes]; these are shared memory */
     typename format::weights kept[format::terms == 1 ? MMA_PRODUCTS : 1]; /* the lane's, where registers suffice */
-    uint32_t *x;                       /* the warp's [terms][X_WORDS] */
-    words4 *old; /* the warp's [MMA_GROUPS][terms][lanes] operands of the old hidden state, where there are two terms */
+    uint32_t *x;                                                          /* the warp's [terms][X_WORDS] */
+    words4 *old;           /* the warp's [MMA_GROUPS][terms][lanes] operands of the old hidden state, where there are two terms */
     float hidden[MMA_OWN]; /* sums of what the lane has of h' */
     float own[MMA_X + 3];
 };
 
 /* sums + a w for all groups; the largest products last. Side by side, since each of a sum's products waits for the one before. */
 template <class format>
-__device__ static inline void products(const mma_lane<format> &lane, int product, const mma_operand<format::terms> *a, mma_sums *sums) {
+__device__ static inline void products(const mma_lane<format> &lane, int product, const mma_operand<format::terms> *a,
+                                       mma_sums *sums) {
     const typename format::weights w = format::terms == 1 ? lane.kept[product] : lane.w[product * MMA_LANES + (int)lane.id];
     CELL_UNROLL
     for (int term = format::terms - 1; term >= 0; term--) {
@@ -71,7 +72,8 @@ __device__ static inline float own_row(unsigned lane, const mma_sums *groups, in
 template <class format>
 __device__ static inline void old_keep(const mma_lane<format> &lane, int q, const mma_operand<format::terms> &a) {
     for (int i = 0; i < format::terms; i++)
-        lane.old[(q * format::terms + i) * MMA_LANES + (int)lane.id] = {{a.part[i].word[0], a.part[i].word[1], a.part[i].word[2], a.part[i].word[3]}};
+        lane.old[(q * format::terms + i) * MMA_LANES + (int)lane.id] = {
+            {a.part[i].word[0], a.part[i].word[1], a.part[i].word[2], a.part[i].word[3]}};
 }
 template <class format> __device__ static inline mma_operand<format::terms> old_kept(const mma_lane<format> &lane, int q) {
     mma_operand<format::terms> a;
@@ -98,8 +100,8 @@ __device__ static inline cell_decays decays_of_hidden(lopt_dims d, const gpu_mod
     products(lane, MMA_H_DECAYS, old, logits);
     if (first) decays_first(d, &k);
     else
-        decays_of_logits(d, own_row(lane.id, logits, 1) + m.cell.scale_decay_bias, own_row(lane.id, logits, 0) + m.cell.input_decay_bias,
-                         &k);
+        decays_of_logits(d, own_row(lane.id, logits, 1) + m.cell.scale_decay_bias,
+                         own_row(lane.id, logits, 0) + m.cell.input_decay_bias, &k);
     return k;
 }
 
@@ -204,7 +206,8 @@ __device__ static inline cell_readout gru_tile(lopt_dims d, const cell_weights &
     }
     products(lane, MMA_NEW_DIRECTION, operand, direction);
     products(lane, MMA_NEW_ATTENTION, operand, attention);
-    return readout_of(d, &w, own_row(lane.id, direction, 1), own_row(lane.id, attention, 0), own_row(lane.id, attention, 1), log_lr);
+    return readout_of(d, &w, own_row(lane.id, direction, 1), own_row(lane.id, attention, 0), own_row(lane.id, attention, 1),
+                      log_lr);
 }
 
 /* Asks for what a tile needs, if there is one, so that it is near by the time that its warp comes to it. i: of the lane's parameter. */
@@ -313,21 +316,21 @@ template <class shape, class format> __device__ static inline void advance_chunk
 }
 
 /* The kernels on one format, and the host's side; blocks on a multiprocessor. */
-#define ADVANCE_MMA(suffix, format, resident)                                                                                       \
-    __global__ __launch_bounds__(GPU_BLOCK, resident) void lopt_advance_attending_##suffix(const __grid_constant__ gpu_model m) {   \
-        advance_chunks_mma<attending_shape, format>(m);                                                                             \
-    }                                                                                                                               \
-    __global__ __launch_bounds__(GPU_BLOCK, resident) void lopt_advance_plain_##suffix(const __grid_constant__ gpu_model m) {       \
-        advance_chunks_mma<plain_shape, format>(m);                                                                                 \
-    }                                                                                                                               \
-    void GPU_SYMBOL(gpu_load_advance_##suffix)(gpu_launch * l) {                                                                    \
-        CUDA_LOAD(l, lopt_advance_attending_##suffix);                                                                              \
-        CUDA_LOAD(l, lopt_advance_plain_##suffix);                                                                                  \
-    }                                                                                                                               \
-    void GPU_SYMBOL(gpu_advance_##suffix)(gpu_launch * l, const gpu_model *m) {                                                     \
-        const unsigned grid = gpu_grid(l, m->num_chunks, resident);                                                                 \
-        if (m->dims.attention) CUDA_LAUNCH(l, lopt_advance_attending_##suffix, grid, *m);                                           \
-        else CUDA_LAUNCH(l, lopt_advance_plain_##suffix, grid, *m);                                                                 \
+#define ADVANCE_MMA(suffix, format, resident)                                                                                     \
+    __global__ __launch_bounds__(GPU_BLOCK, resident) void lopt_advance_attending_##suffix(const __grid_constant__ gpu_model m) { \
+        advance_chunks_mma<attending_shape, format>(m);                                                                           \
+    }                                                                                                                             \
+    __global__ __launch_bounds__(GPU_BLOCK, resident) void lopt_advance_plain_##suffix(const __grid_constant__ gpu_model m) {     \
+        advance_chunks_mma<plain_shape, format>(m);                                                                               \
+    }                                                                                                                             \
+    void GPU_SYMBOL(gpu_load_advance_##suffix)(gpu_launch * l) {                                                                  \
+        CUDA_LOAD(l, lopt_advance_attending_##suffix);                                                                            \
+        CUDA_LOAD(l, lopt_advance_plain_##suffix);                                                                                \
+    }                                                                                                                             \
+    void GPU_SYMBOL(gpu_advance_##suffix)(gpu_launch * l, const gpu_model *m) {                                                   \
+        const unsigned grid = gpu_grid(l, m->num_chunks, resident);                                                               \
+        if (m->dims.attention) CUDA_LAUNCH(l, lopt_advance_attending_##suffix, grid, *m);                                         \
+        else CUDA_LAUNCH(l, lopt_advance_plain_##suffix, grid, *m);                                                               \
     }
 
 #endif

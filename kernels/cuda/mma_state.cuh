@@ -68,7 +68,7 @@ struct own_state {
 struct mixed_format {
     static const int mixed = 1, terms = 1;
     static const unsigned floats = GPU_TILE * (MMA_P / 2 + MMA_S + 1); /* of a tile */
-    typedef words2 weights; /* of a lane, for one product */
+    typedef words2 weights;                                            /* of a lane, for one product */
     static __device__ float sigmoid(float sum) { return vf_sigmoid_twice(sum); }
     static __device__ float tanh(float sum) { return vf_tanh(sum); }
     struct hidden {
@@ -93,7 +93,8 @@ struct mixed_format {
     };
     static __device__ own_words load_own(const float *tile, unsigned lane) {
         own_words w;
-        for (int s = 0; s < MMA_S; s++) w.average[s] = read_once((const uint32_t *)tile + MMA_HIDDEN_WORDS + s * MMA_LANES + (int)lane);
+        for (int s = 0; s < MMA_S; s++)
+            w.average[s] = read_once((const uint32_t *)tile + MMA_HIDDEN_WORDS + s * MMA_LANES + (int)lane);
         w.log_lr = read_once(tile + MMA_HIDDEN_WORDS + MMA_S * MMA_LANES + (int)lane);
         return w;
     }
@@ -126,7 +127,7 @@ struct mixed_format {
 struct fp32_format {
     static const int mixed = 0, terms = 2;
     static const unsigned floats = GPU_TILE * (MMA_P + 2 * MMA_S + 1); /* of a tile */
-    typedef words4 weights; /* rounded, and what that has left */
+    typedef words4 weights;                                            /* rounded, and what that has left */
     static __device__ float sigmoid(float sum) { return vf_rcp(1.0f + vf_exp2_fast(sum)); }
     static __device__ float tanh(float sum) { return 1.0f - 2.0f * vf_rcp(1.0f + vf_exp2_fast(sum)); }
     struct hidden {

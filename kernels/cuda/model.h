@@ -91,23 +91,24 @@ typedef struct gpu_model {
     const gpu_chunk *chunks;    /* [num_chunks] */
     const gpu_span *spans;      /* [num_spans] */
     const gpu_weights *weights; /* [1] */
-    const uint32_t *fragments;  /* [mixed: 1, fp32: 2][MMA_FRAGMENT_WORDS] weights of the default cell for tensor cores; NULL: another cell */
-    gpu_buffers *buffers;       /* [num_tensors] */
-    gpu_control *control;       /* [1] */
-    unsigned char *started;     /* [num_tensors] 1: has taken part in a step */
-    float *state;               /* [tiles][gpu_tile_floats] */
-    float *theta;               /* [tiles][32] true parameters */
-    float *move;        /* [tiles][32] updates that wait for phase 2; between steps, while swapped, the attended parameters */
-    float *attend;      /* likewise; NULL: no attention, or the caller's fp32 parameters are the waiting room */
-    float *sums;        /* [num_chunks][gpu_sums] */
-    double *span_sums;  /* [num_spans][gpu_sums] */
-    double *log_lr;     /* [num_tensors] sum of alpha as it is now */
-    float *u, *v;       /* [num_tensors][padded T], [padded G] */
-    float *bias_param;  /* [num_tensors][padded 3P] */
-    float *bias_tensor; /* [padded 3T]; v alone makes it, so it is the same for all tensors */
-    float *inverse_rms; /* [num_tensors][2] of move, of attend */
-    float *guard;       /* [num_tensors][GUARD_STATE]; NULL: it is off */
-    float *log_lr_max;  /* [num_tensors] guard_log_lr_max; GPU_UNBOUND: no alpha is lowered; INFINITY: it is the first step */
+    const uint32_t
+        *fragments; /* [mixed: 1, fp32: 2][MMA_FRAGMENT_WORDS] the default cell's weights, for tensor cores; NULL: another cell */
+    gpu_buffers *buffers;   /* [num_tensors] */
+    gpu_control *control;   /* [1] */
+    unsigned char *started; /* [num_tensors] 1: has taken part in a step */
+    float *state;           /* [tiles][gpu_tile_floats] */
+    float *theta;           /* [tiles][32] true parameters */
+    float *move;            /* [tiles][32] updates that wait for phase 2; between steps, while swapped, the attended parameters */
+    float *attend;          /* likewise; NULL: no attention, or the caller's fp32 parameters are the waiting room */
+    float *sums;            /* [num_chunks][gpu_sums] */
+    double *span_sums;      /* [num_spans][gpu_sums] */
+    double *log_lr;         /* [num_tensors] sum of alpha as it is now */
+    float *u, *v;           /* [num_tensors][padded T], [padded G] */
+    float *bias_param;      /* [num_tensors][padded 3P] */
+    float *bias_tensor;     /* [padded 3T]; v alone makes it, so it is the same for all tensors */
+    float *inverse_rms;     /* [num_tensors][2] of move, of attend */
+    float *guard;           /* [num_tensors][GUARD_STATE]; NULL: it is off */
+    float *log_lr_max;      /* [num_tensors] guard_log_lr_max; GPU_UNBOUND: no alpha is lowered; INFINITY: it is the first step */
     const float *grad_scale, *found_inf; /* the caller's, or NULL */
     int zero_nonfinite;
 } gpu_model;

@@ -80,7 +80,8 @@ TEST_P(FakeRanks, TheIdGoesByMpiWhereThereIsOne) {
 
 TEST_P(FakeRanks, BuffersOnTheDeviceAreUsedAsTheyAre) {
     NEEDS_NCCL();
-    for (const Outcome &r : torchrun(GetParam(), {worker, "device", "nccl"})) EXPECT_TRUE(has(r.out, "on its device: fine")) << r.err;
+    for (const Outcome &r : torchrun(GetParam(), {worker, "device", "nccl"}))
+        EXPECT_TRUE(has(r.out, "on its device: fine")) << r.err;
 }
 
 // A run of one process alone, and one of ranks over NCCL.
