@@ -138,6 +138,7 @@ class Lopt:
         device = b"cuda:%d" % params[0].device.index if self.on_gpu else b"cpu"
         options = Options(ctypes.sizeof(Options), device, 0, init_lr, init_lr, 1.0, 0.0, state if self.on_gpu else None, None, None, None)
         weights, self.opt = ctypes.c_void_p(), ctypes.c_void_p()
+        self.tensors = params, grads  # whose memory the calls below are given
         counts = (ctypes.c_size_t * len(params))(*(p.numel() for p in params))
         self.params = (ctypes.c_void_p * len(params))(*(p.data_ptr() for p in params))
         self.grads = (ctypes.c_void_p * len(params))(*(g.data_ptr() for g in grads))
@@ -156,7 +157,7 @@ class Lopt:
     def step(self, grads=None):
         self.call("lopt_optimizer_step", self.opt, self.params, self.grads, self.stream())
 
-    def close(self):
+    def __del__(self):
         self.lib.lopt_optimizer_free(self.opt)
 
 
@@ -181,7 +182,6 @@ def difference(library, device, weights_file):
         lopt.step()
         other.step(grads)
     worst = max(float((a - b).abs().max() / (b - s).abs().max()) for a, b, s in zip(by_lopt, by_torch, start))
-    lopt.close()
     return worst
 
 
@@ -224,7 +224,7 @@ def graphed(step):
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph, stream=side):
         step()
-    return graph.replay
+    return lambda step=step: graph.replay()  # the graph uses memory that belongs to what steps
 
 
 def adamw(params, grads, **kind):
@@ -278,13 +278,13 @@ def contenders(library, shapes):
     rows["AdamW foreach"] = lambda: adamw(*new(), foreach=True)
     rows["AdamW fused"] = lambda: adamw(*new(), fused=True)
     rows["AdamW fused, graph"] = lambda: graphed(adamw(*new(), fused=True, capturable=True))
+    rows.update(pylo(new))
     for compiled in (False, True):
         def rival(compiled=compiled):
             params, grads = new()
             other = TorchHrnn(weights, params, math.log(1e-3), compiled)
             return lambda: other.step(grads)
         rows["HRNN in PyTorch, " + ("compiled" if compiled else "eager")] = rival
-    rows.update(pylo(new))
     return rows
 
 
