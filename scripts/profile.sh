@@ -21,7 +21,7 @@ if command -v ncu >/dev/null 2>&1; then
     rm -f "$out"/lopt_*.csv
     for kernel in prepare advance_attending_split advance_attending_mma gather finish apply; do
         echo "profiling lopt_$kernel" >&2
-        ncu --force-overwrite --export "$out/lopt_$kernel" --kernel-name "lopt_$kernel" --launch-skip 5 --launch-count 1 --clock-control none --set roofline \
+        ncu --force-overwrite --export "$out/lopt_$kernel" --kernel-name "lopt_$kernel" --launch-skip 5 --launch-count 1 --clock-control none --set roofline --metrics dram__bytes.sum \
             --section SpeedOfLight --section LaunchStats --section Occupancy --section SchedulerStats --section WarpStateStats $run \
             >"$out/ncu-$kernel.txt" 2>&1 ||
             { tail -n 5 "$out/ncu-$kernel.txt"; echo "Nsight Compute failed; it often needs root (NVreg_RestrictProfilingToAdminUsers)." >&2; break; }
