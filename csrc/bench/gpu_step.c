@@ -95,11 +95,13 @@ static lopt_status one_step(gpu_bench *b) {
 static lopt_status capture(gpu_bench *b) {
     LOPT_TRY(b->gpu->capture_begin(b->o->device, b->stream));
     const lopt_status status = lopt_optimizer_step(b->opt, b->params, b->grads, b->stream);
+    char why[256];
     void *graph = NULL;
+    snprintf(why, sizeof why, "%s", status == LOPT_OK ? "" : lopt_last_error()); /* before it is said that there is no graph */
     const lopt_status ended =
         b->gpu->capture_end(b->o->device, b->stream, &graph); /* whatever happened: the stream must be free again */
     b->graph = graph;
-    return status == LOPT_OK ? ended : status;
+    return status == LOPT_OK ? ended : lopt_fail(status, "%s", why);
 }
 
 static lopt_status timed_batch(gpu_bench *b, size_t steps, double *seconds) {
