@@ -65,7 +65,7 @@ if [ -z "${LOPT_NCCL_LIBRARY:-}" ] && ! ldconfig -p | grep -q 'libnccl\.so\.2'; 
     LOPT_NCCL_LIBRARY=$(python3 -c 'import nvidia.nccl as n; print(list(n.__path__)[0] + "/lib/libnccl.so.2")' 2>/dev/null) &&
         export LOPT_NCCL_LIBRARY
 fi
-check "NCCL, one rank on each GPU" nccl.txt $build/tests/test_dist --gtest_filter='RealNccl*'
+check "NCCL, one rank on each GPU" nccl.txt env LD_LIBRARY_PATH="${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}/usr/local/cuda/lib64" $build/tests/test_dist --gtest_filter='RealNccl*'
 check "what compiled code allows, predicted" bounds.txt python3 scripts/gpu-budget.py --bounds
 check "bench step" step.txt $build/lopt bench step --device cuda --seconds 1 --json "$out/step.json"
 if [ $quick = no ]; then
