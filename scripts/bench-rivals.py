@@ -133,7 +133,7 @@ def fresh_weights(library, options, path):
 
 class Lopt:
     def __init__(self, library, params, grads, init_lr, state=b"fp32", weights_file=WEIGHTS):
-        self.lib = load_library(library)
+        self.lib, self.opt = load_library(library), None
         self.on_gpu = params[0].is_cuda
         device = b"cuda:%d" % params[0].device.index if self.on_gpu else b"cpu"
         options = Options(ctypes.sizeof(Options), device, 0, init_lr, init_lr, 1.0, 0.0, state if self.on_gpu else None, None, None, None)

@@ -7,7 +7,7 @@ Usage: scripts/gpu-budget.py           checks; status 1 and a line for each brea
        scripts/gpu-budget.py --bounds  what the file's counts allow phase 1 on an H200, as a prediction; needs nothing
 
 `loop` is the number of instructions in the largest innermost loop, which for phase 1 is what a parameter takes; the columns after it count
-some of them: multiply-adds, special functions, uniform loads (of weights), loads and stores of memory, tensor-core operations. `waits` is how often
+some of them: multiply-adds, special functions, uniform loads, loads and stores of memory, tensor-core operations. `waits` is how often
 that loop waits for memory: a multiprocessor goes past a load, but not past the first use of what it loads, so that loads together are one wait.
 Counts of code are those of the compiler named in the file, and are checked with that one alone; spills, stack and registers are checked with any."""
 import collections

@@ -3,7 +3,6 @@
 #ifndef LOPT_KERNELS_CUDA_ADVANCE_CUH
 #define LOPT_KERNELS_CUDA_ADVANCE_CUH
 
-#define VF_LANES 1
 #include "kernels/cuda/block.cuh"
 #include "kernels/cuda/kernels.h"
 

@@ -260,10 +260,13 @@ template <class format> __device__ static inline void weights_load(const gpu_mod
     }
 }
 /* The biases of a tensor are weights of the inputs that are 1, in two parts: lanes with t = 2 have them. Every thread must come. */
+static_assert((int)MMA_X_RESET == (int)MMA_RESET && (int)MMA_X_DIRECTION == (int)MMA_DIRECTION,
+              "a sum's bias goes with its product of x");
 template <class format> __device__ static inline void weights_bias(const float *bias, typename format::weights *w) {
     for (unsigned i = threadIdx.x; i < (MMA_DIRECTION + 1) * MMA_COLUMNS; i += GPU_BLOCK) {
         const mma_gate g = mma_gate_of((mma_tile)(i / MMA_COLUMNS), (int)(i % MMA_COLUMNS));
-        const float b = g.component < 0 ? 0.0f : mma_gate_scale(format::terms, g.gate) * bias[g.gate * MMA_P + g.component];
+        const float wanted = g.component < 0 ? 0.0f : mma_gate_scale(format::terms, g.gate) * bias[g.gate * MMA_P + g.component];
+        const float b = mma_held(wanted);
         w[i / MMA_COLUMNS * MMA_LANES + 4 * (i % MMA_COLUMNS) + 2].word[1] = floats_to_fp16(b, b - fp16_to_float(float_to_fp16(b)));
     }
     __syncthreads();
@@ -281,10 +284,10 @@ template <class format> __device__ static inline void mma_end_chunk(const mma_la
 }
 
 template <class shape, class format> __device__ static inline void advance_chunks_mma(const gpu_model &m) {
-    const int terms = format::terms, kept = terms == 2 ? MMA_GROUPS * terms * MMA_LANES : 1;
+    const int terms = format::terms, operands = terms == 2 ? MMA_GROUPS * terms * MMA_LANES : 1;
     __shared__ float part[GPU_WARPS][GPU_SUMS_MAX];
     __shared__ typename format::weights weights[MMA_PRODUCTS * MMA_LANES];
-    __shared__ words4 x[GPU_WARPS][terms * X_WORDS / 4], old[GPU_WARPS][kept];
+    __shared__ words4 x[GPU_WARPS][terms * X_WORDS / 4], old[GPU_WARPS][operands];
     const lopt_dims d = shape::dims();
     cell_weights w = {}; /* for its numbers */
     mma_lane<format> lane;

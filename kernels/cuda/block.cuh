@@ -14,6 +14,10 @@ enum {
     GPU_BATCH = 8 /* numbers of one kind that a thread reads before it goes on */
 };
 
+struct alignas(16) floats4 {
+    float at[4];
+};
+
 /* Blocks for n work items, where `resident` blocks run on a multiprocessor at once. */
 static inline unsigned gpu_grid(const gpu_launch *l, uint64_t n, unsigned resident) {
     const uint64_t blocks = (uint64_t)l->multiprocessors * resident;
@@ -60,8 +64,8 @@ template <class number> __device__ static inline void write_once(number *p, cons
 }
 #endif
 
+enum { GPU_LINE = 128 }; /* bytes of a cache's line */
 /* Asks for the line of memory at p to be brought to the second cache. */
-enum { GPU_LINE = 128 }; /* bytes */
 __device__ static inline void prefetch_line(const void *p) {
 #ifdef LOPT_CUDA_EMULATION
     (void)p;

@@ -1,4 +1,4 @@
-/* A GPU as the host code uses it: a table of a dozen calls with two bodies, CUDA's runtime and, in the tests, the CPU. Plain C. */
+/* A GPU as the host code uses it: a table of calls with two bodies, CUDA's runtime and, in the tests, the CPU. Plain C. */
 #ifndef LOPT_KERNELS_CUDA_GPU_H
 #define LOPT_KERNELS_CUDA_GPU_H
 

@@ -70,12 +70,6 @@ static float weight_of(const fragments *f, product p, unsigned lane, int j, int 
                                : h_weight(f, p, mma_h_of(lane % 4, j, half), column);
 }
 
-/* Held to what fp16 can say: an infinite weight would make NaNs of zeros. */
-static uint16_t rounded(float w) {
-    const float most = 65504.0f;
-    return float_to_fp16(w > most ? most : w < -most ? -most : w);
-}
-
 void mma_fragments_of(const cell_weights *w, int attention, int terms, uint32_t *out) {
     const fragments f = {w, attention, terms};
     for (int i = 0; i < MMA_PRODUCTS; i++)
@@ -86,7 +80,7 @@ void mma_fragments_of(const cell_weights *w, int attention, int terms, uint32_t 
                 for (int half = 0; half < 2; half++) {
                     float left = weight_of(&f, PRODUCTS[i], lane, j, half);
                     for (int term = 0; term < terms; term++) {
-                        const uint16_t number = rounded(left);
+                        const uint16_t number = float_to_fp16(mma_held(left));
                         to[term * MMA_FRAGMENT_WORDS] |= (uint32_t)number << 16 * half;
                         left -= fp16_to_float(number);
                     }

@@ -117,6 +117,12 @@ CELL_FN unsigned mma_mixed_average_place(unsigned i, int scale, int mean_square)
     return 2 * (MMA_HIDDEN_WORDS + (unsigned)scale * MMA_LANES + i) + (unsigned)mean_square;
 }
 
+/* Held to what fp16 can say: an infinite weight would make NaNs of zeros. */
+CELL_FN float mma_held(float w) {
+    const float most = 65504.0f;
+    return w > most ? most : w < -most ? -most : w;
+}
+
 /* out [terms][product][2 registers][lane], each two fp16 numbers: the weights, rounded; then, what that left, rounded. terms 1, 2; attention 0: its
  * weights are 0. */
 void mma_fragments_of(const cell_weights *w, int attention, int terms, uint32_t *out);

@@ -1,7 +1,9 @@
 /* The default cell's state between memory and products, for both kinds of state. A lane has three components of the hidden state, 2t, 2t + 1 and
- * 8 + t, of the four parameters of its four lanes (where t >= 2, the last is another's, multiplied by zeros and not stored), and the averages of its own; operands of products are fp16 numbers, so that
+ * 8 + t, of the four parameters of its four lanes (where t >= 2, the last is another's, multiplied by zeros and not stored), and the averages of
+ * its own; operands of products are fp16 numbers, so that
  *   mixed state, which is kept in them, is multiplied as it is;
- *   fp32 state is split into a sum of two, as are its weights, and of their four products the three largest are taken: 22 bits of each number. */
+ *   fp32 state is split into a sum of two, as are its weights, and of their four products the three largest are taken: 22 bits of
+ *   each number, or 3e-8 where it is below 1/8. */
 #ifndef LOPT_KERNELS_CUDA_MMA_STATE_CUH
 #define LOPT_KERNELS_CUDA_MMA_STATE_CUH
 
@@ -13,9 +15,6 @@ struct alignas(8) words2 {
 };
 struct alignas(16) words4 {
     uint32_t word[4];
-};
-struct alignas(16) floats4 {
-    float at[4];
 };
 
 enum { MMA_OWN = 3 }; /* components of a lane */

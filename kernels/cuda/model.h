@@ -6,8 +6,7 @@
  * number of blocks.
  *
  * Private state of a tile, C = P + 2S + 1 components: fp32 [C][32] floats. mixed [C - 1][32] 16-bit numbers, fp16 for the hidden state and bf16
- * for the averages, then [32] floats, the log learning rates. The default cell has orders of its own (mma_cell.h).
- */
+ * for the averages, then [32] floats, the log learning rates. The default cell has orders of its own (mma_cell.h). */
 #ifndef LOPT_KERNELS_CUDA_MODEL_H
 #define LOPT_KERNELS_CUDA_MODEL_H
 
@@ -74,7 +73,7 @@ typedef struct gpu_weights {
     const float *initial_h, *initial_u, *initial_v;
 } gpu_weights;
 
-/* The default cell's numbers that are no part of a product. */
+/* The cell's numbers that are no part of a product. */
 typedef struct gpu_cell {
     float scale_decay_bias, input_decay_bias, momentum, step_offset;
 } gpu_cell;

@@ -161,9 +161,6 @@ struct apply_work {
     const float *move, *attend; /* attend NULL: no attention */
     void *params;
 };
-struct alignas(16) four {
-    float at[4];
-};
 
 __device__ static inline float applied(const apply_work &w, float theta, float move, float attend, float *phi) {
     const float moved = readout_theta(w.rates, theta, move);
@@ -173,21 +170,21 @@ __device__ static inline float applied(const apply_work &w, float theta, float m
 
 /* `batch` fours of parameters from i on, 4 GPU_BLOCK apart; all that is read is read first, as in `look`. */
 template <int batch> __device__ static inline void apply_fours(const apply_work &w, unsigned i) {
-    four theta[batch], move[batch], attend[batch];
+    floats4 theta[batch], move[batch], attend[batch];
     CELL_UNROLL
     for (unsigned k = 0; k < batch; k++) {
         const unsigned at = i + k * 4 * GPU_BLOCK;
-        theta[k] = read_once((const four *)(w.theta + at)), move[k] = read_once((const four *)(w.move + at));
-        attend[k] = w.attend ? read_once((const four *)(w.attend + at)) : theta[k];
+        theta[k] = read_once((const floats4 *)(w.theta + at)), move[k] = read_once((const floats4 *)(w.move + at));
+        attend[k] = w.attend ? read_once((const floats4 *)(w.attend + at)) : floats4{{0.0f, 0.0f, 0.0f, 0.0f}};
     }
     CELL_UNROLL
     for (unsigned k = 0; k < batch; k++) {
         const unsigned at = i + k * 4 * GPU_BLOCK;
-        four phi;
+        floats4 phi;
         CELL_UNROLL
         for (int j = 0; j < 4; j++) theta[k].at[j] = applied(w, theta[k].at[j], move[k].at[j], attend[k].at[j], &phi.at[j]);
-        write_once((four *)(w.theta + at), theta[k]);
-        if (w.type == NUMBER_FP32) write_once((four *)((float *)w.params + at), phi);
+        write_once((floats4 *)(w.theta + at), theta[k]);
+        if (w.type == NUMBER_FP32) write_once((floats4 *)((float *)w.params + at), phi);
         else
             for (unsigned j = 0; j < 4; j++) number_write(w.type, w.params, at + j, phi.at[j]);
     }
@@ -212,7 +209,7 @@ __device__ static inline void apply_chunk(const gpu_model &m, const gpu_chunk &c
     w.theta = m.theta + at, w.move = m.move + at;
     w.params = (void *)number_at(m.param_type, b.params, c.first);
     w.attend = !m.dims.attention ? NULL : m.attend ? m.attend + at : (const float *)w.params;
-    const unsigned turn = 4 * GPU_BLOCK, n = w.type != NUMBER_FP32 || (uintptr_t)w.params % sizeof(four) == 0 ? c.n / 4 * 4 : 0;
+    const unsigned turn = 4 * GPU_BLOCK, n = w.type != NUMBER_FP32 || (uintptr_t)w.params % sizeof(floats4) == 0 ? c.n / 4 * 4 : 0;
     unsigned i = 4 * threadIdx.x;
     for (; i + turn < n; i += 2 * turn) apply_fours<2>(w, i);
     for (; i < n; i += turn) apply_fours<1>(w, i);
@@ -233,17 +230,17 @@ __device__ static inline void model_finish(const gpu_model &m) {
     if (threadIdx.x == 0) m.control->step++;
 }
 
-/* The last block is the model's: it has a latency of its own that the others need not wait for. */
+/* The first block is the model's: it has a latency of its own that the others need not wait for. */
 enum { APPLY_RESIDENT = 10 }; /* blocks on a multiprocessor */
 __global__ __launch_bounds__(GPU_BLOCK, APPLY_RESIDENT) void lopt_apply(const __grid_constant__ gpu_model m) {
-    const bool skipped = step_skipped(m), last = blockIdx.x + 1 == gridDim.x;
-    if (last && skipped && threadIdx.x == 0) m.control->skipped++;
+    const bool skipped = step_skipped(m), model = blockIdx.x == 0;
+    if (model && skipped && threadIdx.x == 0) m.control->skipped++;
     if (skipped) return;
-    if (last) {
+    if (model) {
         model_finish(m);
         return;
     }
-    for (uint64_t chunk = blockIdx.x; chunk < m.num_chunks; chunk += gridDim.x - 1) apply_chunk(m, m.chunks[chunk]);
+    for (uint64_t chunk = blockIdx.x - 1; chunk < m.num_chunks; chunk += gridDim.x - 1) apply_chunk(m, m.chunks[chunk]);
 }
 
 /* ---- Controls ------------------------------------------------------------------------------------------------------------------ */

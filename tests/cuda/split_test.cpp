@@ -73,6 +73,24 @@ TEST_P(Fp32OnDevice, BothWaysAreAsGoodAsTheCpu) {
     }
 }
 
+// Biases beyond what fp16 can say saturate gates, as they do on the CPU.
+TEST_P(Fp32OnDevice, HugeBiasesSaturate) {
+    for (const char *state : {"fp32", "mixed"})
+        for (float bias : {1e5f, -1e5f}) {
+            Model m({70});
+            const char *name = nullptr;
+            size_t offset = 0, shape[2];
+            for (size_t i = 0; lopt_weights_tensor(m.weights.p, i, &name, &offset, shape); i++)
+                if (std::string(name) == "param_rnn.gate_bias" || std::string(name) == "param_rnn.candidate_bias")
+                    for (size_t j = 0; j < shape[0] * shape[1]; j++) lopt_weights_data(m.weights.p)[offset + j] = bias;
+            Rig rig(gpu, m);
+            ASSERT_EQ(rig.create(state), LOPT_OK) << lopt_last_error();
+            rig.run(0, 3);
+            State after = state_of(rig.opt.p);
+            for (float h : after["hidden.0"]) ASSERT_TRUE(std::fabs(h) <= 1.0f) << state << " " << bias << ": " << h;
+        }
+}
+
 INSTANTIATE_TEST_SUITE_P(Devices, Fp32OnDevice, ::testing::Values("Emulated", "Gpu"), device_name);
 
 } // namespace

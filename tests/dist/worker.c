@@ -1,6 +1,6 @@
 /* A rank of a test job, on <lopt/comm.h> alone (and, for buffers on a GPU, on the functions that the NCCL communicator has loaded).
  *   worker collectives KIND    tries every call with uneven and empty parts, and compares what comes with what must
- *   worker device KIND    the same with buffers in the memory of its GPU (nccl)
+ *   worker device KIND    every rank's part to all, from and to the memory of its GPU (nccl)
  *   worker loop KIND DEADLINE DIR    barriers without end; writes its process number into DIR/RANK first
  *   worker late KIND DEADLINE RANK SECONDS    that rank comes so much later than the others, and the next one 0.7 deadlines later, if not more */
 #include <lopt/comm.h>
@@ -131,6 +131,8 @@ static int device(lopt_comm *c) {
     free(bytes);
     return failed;
 }
+#else
+static int device(lopt_comm *c) { return fail(c, "built without NCCL"); }
 #endif
 
 static int loop(lopt_comm *c, const char *dir) {
@@ -158,9 +160,7 @@ int main(int argc, char **argv) {
     if (lopt_comm_open(argv[2], &c) != LOPT_OK) return fail(NULL, "open");
     if (argc > 3 && lopt_comm_set_deadline(c, atof(argv[3])) != LOPT_OK) failed = fail(c, "deadline");
     if (strcmp(argv[1], "collectives") == 0) failed = collectives(c);
-#ifdef LOPT_HAVE_NCCL
     if (strcmp(argv[1], "device") == 0) failed = device(c);
-#endif
     if (strcmp(argv[1], "loop") == 0 && argc == 5) failed = loop(c, argv[4]);
     if (strcmp(argv[1], "late") == 0 && argc == 6) failed = late(c, atof(argv[3]), atoi(argv[4]), atof(argv[5]));
     fflush(stdout);
