@@ -17,8 +17,6 @@ static lopt_status check_pointer(const cuda_optimizer *opt, const void *p, size_
     return opt->gpu->check_pointer(opt->common.device, p);
 }
 
-static size_t number_size(number_type type) { return type == NUMBER_FP32 ? 4 : 2; }
-
 /* Asking the driver takes longer than a launch: only pointers that differ from the last call's are looked at. */
 static lopt_status check_pointers(cuda_optimizer *opt, const char *call, const char *what, const void *const *pointers,
                                   number_type type, const void **seen) {

@@ -178,7 +178,8 @@ static lopt_status plan(cuda_optimizer *opt, const prepared_weights *w, gpu_tens
     opt->common.bytes += count.used;
     divider divided = {opt->memory, 0};
     divide(opt, &divided, w->layout.count, prepared_storage(w), tiles, &place);
-    m->cell = (gpu_cell){w->cell.scale_decay_bias, w->cell.input_decay_bias, w->cell.momentum, w->cell.step_offset};
+    m->cell = (gpu_cell){MMA_DECAY_SCALE * w->cell.scale_decay_bias, MMA_DECAY_SCALE * w->cell.input_decay_bias, w->cell.momentum,
+                         w->cell.step_offset};
     LOPT_TRY(opt->gpu->upload(o->device, (void *)m->tensors, tensors, o->num_tensors * sizeof *tensors, stream));
     LOPT_TRY(upload_chunks(opt, tensors, stream));
     if (m->num_spans) LOPT_TRY(upload_spans(opt, tensors, stream));

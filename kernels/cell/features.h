@@ -36,13 +36,17 @@ CELL_FN void decays_first(lopt_dims d, cell_decays *out) {
     out->scale = vf_set1(0.0f), out->scale_rest = vf_set1(1.0f);
 }
 
-CELL_FN void decays_of_logits(lopt_dims d, vf scale_logit, vf input_logit, cell_decays *out) {
-    vf scale_exp = vf_exp2(scale_logit * -VF_LOG2_E);
+/* From the logits times -log2 e. first_step: from DECAYS_FIRST and more, and slower timescales' are not a little off 0, as their roots would be. */
+#define DECAYS_FIRST 64.0f
+CELL_FN void decays_of_exponents(lopt_dims d, vf scale_exponent, vf input_exponent, int first_step, cell_decays *out) {
+    const vf most = vf_set1(125.0f); /* the reciprocal is a normal number even if it is rounded down */
+    vf scale_exp = vf_exp2_fast(vf_min(scale_exponent, most));
     out->scale = vf_rcp(1.0f + scale_exp);
     out->scale_rest = scale_exp * out->scale;
-    vf input_exp = vf_exp2(input_logit * -VF_LOG2_E);
+    vf input_exp = vf_exp2_fast(vf_min(input_exponent, most));
     out->input[0] = vf_rcp(1.0f + input_exp);
     out->input_rest[0] = input_exp * out->input[0];
+    if (first_step) out->input[0] = vf_set1(0.0f);
     vf product = vf_set1(1.0f); /* of 1 + beta_s, s > 0: one reciprocal serves all */
     for (int s = 1; s < d.scales; s++) {
         out->input[s] = out->input[s - 1] * vf_rsqrt(vf_max(out->input[s - 1], vf_set1(1e-37f)));
@@ -58,8 +62,8 @@ CELL_FN void decays_of_logits(lopt_dims d, vf scale_logit, vf input_logit, cell_
 CELL_FN void decays_forward(lopt_dims d, const cell_weights *w, const vf *h, int first_step, cell_decays *out) {
     if (first_step) decays_first(d, out);
     else
-        decays_of_logits(d, hidden_dot(d, w->scale_decay, h, vf_set1(w->scale_decay_bias)),
-                         hidden_dot(d, w->input_decay, h, vf_set1(w->input_decay_bias)), out);
+        decays_of_exponents(d, hidden_dot(d, w->scale_decay, h, vf_set1(w->scale_decay_bias)) * -VF_LOG2_E,
+                            hidden_dot(d, w->input_decay, h, vf_set1(w->input_decay_bias)) * -VF_LOG2_E, 0, out);
 }
 
 /* Rules 2 and 3; gbar and lam [S] in and out. (v - rest v) + rest g is one rounding better than beta v + rest g. */

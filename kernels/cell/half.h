@@ -76,10 +76,9 @@ CELL_FN uint32_t floats_to_bf16(float low, float high) { return float_to_bf16(lo
 
 #endif
 
+CELL_FN unsigned number_size(number_type type) { return type == NUMBER_FP32 ? sizeof(float) : sizeof(uint16_t); }
 /* The address of element i of an array of that type; the element. */
-CELL_FN const void *number_at(number_type type, const void *from, size_t i) {
-    return (const char *)from + i * (type == NUMBER_FP32 ? sizeof(float) : sizeof(uint16_t));
-}
+CELL_FN const void *number_at(number_type type, const void *from, size_t i) { return (const char *)from + i * number_size(type); }
 /* Its bits, and what they say: apart, where much is read before any of it is used. */
 CELL_FN uint32_t number_bits(number_type type, const void *from, size_t i) {
     return type == NUMBER_FP32 ? ((const uint32_t *)from)[i] : ((const uint16_t *)from)[i];

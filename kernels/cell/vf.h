@@ -305,7 +305,7 @@ CELL_FN vf vf_asinh(vf q) {
     vf a = vf_abs(q);
     vf c = vf_min(a, vf_set1(1e18f));
     vf c2 = c * c + 1.0f;
-    vf far = vf_copysign(vf_log(c + c2 * vf_rsqrt(c2)), q);
+    vf far = vf_log2(c + c2 * vf_rsqrt(c2)) * vf_copysign(vf_set1(VF_LN2), q);
     return vf_select(a < vf_set1(0x1p-9f), q, far);
 }
 #else

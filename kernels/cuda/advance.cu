@@ -12,9 +12,10 @@ __device__ static inline void advance_tile(const gpu_model &m, const cell_weight
     const lopt_dims d = m.dims;
     const int P = d.param, S = d.scales, C = dims_state(d);
     const unsigned lane = gpu_lane(), i = t * GPU_TILE + lane;
+    const bool exists = i < k.n;
     float *tile = k.tiles + t * gpu_tile_floats(d, m.mixed);
     float h[PARAM_SIZE_MAX], gates[3 * PARAM_SIZE_MAX], x[FEATURES_MAX], gbar[SCALES_MAX], lam[SCALES_MAX];
-    const uint32_t bits = gradient_load(m, k, i);
+    const uint32_t bits = gradient_load(m, number_at(m.grad_type, k.grads, i), exists);
     for (int j = 0; j < P; j++) h[j] = state_read(m, tile, lane, j);
     for (int s = 0; s < S; s++) gbar[s] = state_read(m, tile, lane, P + s), lam[s] = state_read(m, tile, lane, P + S + s);
     const float log_lr = begin_rate(k, state_read(m, tile, lane, C - 1));
@@ -30,10 +31,10 @@ __device__ static inline void advance_tile(const gpu_model &m, const cell_weight
         handover_blend(&w, k.handed_over, handover_direction(gbar[handover_scale(d)], lam_before), log_lr, &o);
     for (int j = 0; j < P; j++) state_write(m, tile, lane, j, h[j]);
     state_write(m, tile, lane, C - 1, o.log_lr);
-    store_moves(d, k, i, o);
-    add_sums(P, h, exists_of(k, i), sums);
-    add_sums(dims_features(d), x, exists_of(k, i), sums + P);
-    add_readout(o, exists_of(k, i), sums + P + dims_features(d));
+    store_moves(d, k, i, o, exists);
+    add_sums(P, h, exists, sums);
+    add_sums(dims_features(d), x, exists, sums + P);
+    add_readout(o, exists, sums + P + dims_features(d));
 }
 
 __global__ __launch_bounds__(GPU_BLOCK, ANY_RESIDENT) void lopt_advance_any(const __grid_constant__ gpu_model m) {

@@ -44,29 +44,28 @@ __device__ static inline chunk_work chunk_begin(lopt_dims d, const gpu_model &m,
 __device__ static inline float begin_rate(const chunk_work &k, float log_lr) { return vf_min(log_lr + k.log_lr_add, k.log_lr_max); }
 __device__ static inline bool first_step(const chunk_work &k) { return k.log_lr_max > GPU_UNBOUND; }
 
-/* Bits of a gradient entry, and what they are. A thread goes on past a load, but not past the first use of what it loads: so all that a tile
- * needs is read before any of it is looked at. */
-__device__ static inline uint32_t gradient_load(const gpu_model &m, const chunk_work &k, unsigned i) {
-    return i < k.n ? number_bits(m.grad_type, k.grads, i) : 0;
+/* Bits of the gradient entry at `at`, and what they are. A thread goes on past a load, but not past the first use of what it loads: so all that a
+ * tile needs is read before any of it is looked at. */
+__device__ static inline uint32_t gradient_load(const gpu_model &m, const void *at, bool exists) {
+    return exists ? number_bits(m.grad_type, at, 0) : 0;
 }
 __device__ static inline float gradient_of(const gpu_model &m, const chunk_work &k, uint32_t bits) {
     const float g = gradient_divided(number_value(m.grad_type, bits), k.divisor);
     return m.zero_nonfinite && !gradient_usable(g) ? 0.0f : g;
 }
 
-/* Add what parameters contribute: n numbers of one, and the three of the readout. exists: 1 or 0. */
-__device__ static inline void add_sums(int n, const float *a, float exists, float *sums) {
-    for (int j = 0; j < n; j++) sums[j] += exists * a[j];
+/* Add what a parameter contributes, if there is one: n numbers, and the three of the readout. */
+__device__ static inline void add_sums(int n, const float *a, bool exists, float *sums) {
+    const float factor = exists ? 1.0f : 0.0f;
+    for (int j = 0; j < n; j++) sums[j] += factor * a[j];
 }
-__device__ static inline void add_readout(const cell_readout &o, float exists, float *sums) {
-    sums[0] += exists * o.direction * o.direction;
-    sums[1] += exists * o.attention * o.attention;
-    sums[2] += exists * o.log_lr;
+__device__ static inline void add_readout(const cell_readout &o, bool exists, float *sums) {
+    const float squares_and_rate[3] = {o.direction * o.direction, o.attention * o.attention, o.log_lr};
+    add_sums(3, squares_and_rate, exists, sums);
 }
-__device__ static inline float exists_of(const chunk_work &k, unsigned i) { return i < k.n ? 1.0f : 0.0f; }
 
-__device__ static inline void store_moves(lopt_dims d, const chunk_work &k, unsigned i, const cell_readout &o) {
-    if (i >= k.n) return;
+__device__ static inline void store_moves(lopt_dims d, const chunk_work &k, unsigned i, const cell_readout &o, bool exists) {
+    if (!exists) return;
     k.move[i] = o.move;
     if (d.attention) k.attend[i] = o.attend;
 }

@@ -159,27 +159,26 @@ __device__ static inline float gradient_divided(float g, float divisor) { return
 
 __device__ static inline bool gradient_usable(float g) { return fabsf(g) <= GRADIENT_MAX; } /* false for NaN too */
 
-/* Where component c < C - 1 of parameter i stands among the numbers of its tile, fp32 and mixed. */
+/* Where component c of parameter i of a tile stands: in fp32 state; in mixed state, but for the last one, among 16-bit numbers; where that one does. */
 __device__ static inline unsigned place(lopt_dims d, unsigned i, int c) {
-    return dims_default_cell(d) && c < MMA_P ? mma_hidden_place(i, c) : (unsigned)c * GPU_TILE + i;
+    return dims_default_cell(d) ? mma_place(i, c) : (unsigned)c * GPU_TILE + i;
 }
 __device__ static inline unsigned mixed_place(lopt_dims d, unsigned i, int c) {
-    if (!dims_default_cell(d)) return (unsigned)c * GPU_TILE + i;
-    return c < MMA_P ? mma_mixed_hidden_place(i, c) : mma_mixed_average_place(i, (c - MMA_P) % MMA_S, (c - MMA_P) / MMA_S);
+    return dims_default_cell(d) ? mma_mixed_place(i, c) : (unsigned)c * GPU_TILE + i;
 }
-
-/* Component c of parameter i of a tile, read and written one at a time. */
+__device__ static inline unsigned mixed_rate_place(lopt_dims d, unsigned i) {
+    return dims_default_cell(d) ? mma_mixed_rate_place(i) : (unsigned)(dims_state(d) - 1) * (GPU_TILE / 2) + i;
+}
+/* A component, read and written one at a time. */
 __device__ static inline float state_read(const gpu_model &m, const float *tile, unsigned i, int c) {
-    const int last = dims_state(m.dims) - 1;
     if (!m.mixed) return tile[place(m.dims, i, c)];
-    if (c == last) return tile[(unsigned)last * (GPU_TILE / 2) + i];
+    if (c == dims_state(m.dims) - 1) return tile[mixed_rate_place(m.dims, i)];
     const uint16_t h = ((const uint16_t *)tile)[mixed_place(m.dims, i, c)];
     return c < m.dims.param ? fp16_to_float(h) : bf16_to_float(h);
 }
 __device__ static inline void state_write(const gpu_model &m, float *tile, unsigned i, int c, float value) {
-    const int last = dims_state(m.dims) - 1;
     if (!m.mixed) tile[place(m.dims, i, c)] = value;
-    else if (c == last) tile[(unsigned)last * (GPU_TILE / 2) + i] = value;
+    else if (c == dims_state(m.dims) - 1) tile[mixed_rate_place(m.dims, i)] = value;
     else ((uint16_t *)tile)[mixed_place(m.dims, i, c)] = c < m.dims.param ? float_to_fp16(value) : float_to_bf16(value);
 }
 

@@ -23,18 +23,18 @@ enum {
     MMA_COLUMNS = 8, /* sums */
     MMA_GROUPS = 2,  /* of a tile's rows */
     MMA_LANES = 32,
-    MMA_ONE = MMA_X /* inputs x [16]: the features; 1 twice, for a bias in two parts; 0 */
+    MMA_ONE = MMA_X, /* inputs x [16]: the features; 1 twice, for a bias in two parts; 0 */
+    MMA_READOUTS = 3 /* d, e, change of the log learning rate */
 };
 
 /* Tiles of 8 sums. In lane t: sums of columns 2t; of 2t + 1. */
 typedef enum mma_tile {
     MMA_RESET,     /* r[2t]; r[2t + 1] */
     MMA_UPDATE,    /* z[2t]; z[2t + 1] */
-    MMA_LAST,      /* r[8 + t]; z[8 + t], t < 2 */
+    MMA_LAST,      /* r[8 + t % 2]; z[8 + t % 2] */
     MMA_CANDIDATE, /* c[2t]; c[2t + 1] */
-    MMA_DIRECTION, /* c[8 + t], t < 2; d, the same in each lane */
-    MMA_ATTENTION, /* e; change of the log learning rate, the same in each lane */
-    MMA_DECAYS     /* logits of the input's decay; of the scale's, the same in each lane */
+    MMA_READOUT,   /* c[8 + t % 2]; readout t < MMA_READOUTS */
+    MMA_DECAYS     /* logit of the input's decay; of the scale's, the same in each lane; times MMA_DECAY_SCALE */
 } mma_tile;
 
 /* What is multiplied: a tile takes inputs of some kinds. */
@@ -46,30 +46,28 @@ typedef enum mma_input {
 } mma_input;
 
 /* The products of the cell, in the order of their weights in memory. */
-enum { MMA_PRODUCTS = 14, MMA_FRAGMENT_WORDS = MMA_PRODUCTS * 2 * MMA_LANES };
+enum { MMA_PRODUCTS = 12, MMA_FRAGMENT_WORDS = MMA_PRODUCTS * 2 * MMA_LANES };
 typedef enum mma_product {
     MMA_X_RESET,
     MMA_X_UPDATE,
     MMA_X_LAST,
     MMA_X_CANDIDATE,
-    MMA_X_DIRECTION,
-    MMA_X_ATTENTION,
+    MMA_X_READOUT,
     MMA_H_RESET,
     MMA_H_UPDATE,
     MMA_H_LAST,
     MMA_H_DECAYS,
     MMA_RH_CANDIDATE,
-    MMA_RH_DIRECTION,
-    MMA_NEW_DIRECTION,
-    MMA_NEW_ATTENTION
+    MMA_RH_READOUT,
+    MMA_NEW_READOUT
 } mma_product;
 
 /* Which input of x a weight in register j (0, 1), half (0, 1) of lane t multiplies. */
 CELL_FN int mma_x_of(unsigned t, int j, int half) { return 8 * j + 2 * (int)t + half; }
-/* Which component of h, of r h and of the new h; -1: none. */
+/* Which component of h, of r h and of the new h; -1: none. Of lanes t and t + 2 one gives the last component, the other 0. */
 CELL_FN int mma_h_of(unsigned t, int j, int half) {
     if (j == 0) return 2 * (int)t + half;
-    return half == 0 && t < 2 ? 8 + (int)t : -1;
+    return half == 0 ? 8 + (int)t % 2 : -1;
 }
 
 /* The gate (0 r, 1 z, 2 c) and component that a column of a tile is; component -1: it is neither. */
@@ -77,7 +75,7 @@ typedef struct mma_gate {
     int gate, component;
 } mma_gate;
 CELL_FN mma_gate mma_gate_of(mma_tile tile, int column) {
-    const int last = column < 4 ? 8 + column / 2 : -1, odd = column % 2;
+    const int last = 8 + column / 2 % 2, odd = column % 2;
     mma_gate g = {0, -1};
     if (tile == MMA_RESET || tile == MMA_UPDATE || tile == MMA_CANDIDATE) {
         g.gate = tile == MMA_RESET ? 0 : tile == MMA_UPDATE ? 1 : 2;
@@ -85,7 +83,7 @@ CELL_FN mma_gate mma_gate_of(mma_tile tile, int column) {
     } else if (tile == MMA_LAST) {
         g.gate = odd;
         g.component = last;
-    } else if (tile == MMA_DIRECTION && !odd) {
+    } else if (tile == MMA_READOUT && !odd) {
         g.gate = 2;
         g.component = last;
     }
@@ -98,24 +96,31 @@ CELL_FN float mma_gate_scale(int terms, int gate) {
     return gate < 2 ? -VF_LOG2_E : 2.0f * VF_LOG2_E;
 }
 
-/* Where component c < P of the hidden state of parameter i of a tile stands, so that what a warp reads or writes at once is contiguous: among fp32
- * numbers [2t, 2t + 1][lane][row], then components 8 + t, [g][t < 2][row]; */
-CELL_FN unsigned mma_hidden_place(unsigned i, int c) {
-    const unsigned g = i / 4, k = (unsigned)c;
-    if (c < 8) return 4 * (k % 2 * MMA_LANES + 4 * g + k / 2) + i % 4;
-    return 4 * (2 * MMA_LANES + 2 * g + k - 8) + i % 4;
+#define MMA_DECAY_SCALE (-VF_LOG2_E)
+
+/* The lane that has component c < P of parameter i of a tile. */
+CELL_FN unsigned mma_lane_of(unsigned i, int c) {
+    return c < 8 ? i / 4 * 4 + (unsigned)c / 2 : i / 4 * 4 + i % 4 / 2 * 2 + (unsigned)c - 8;
 }
-/* among the 16-bit numbers of mixed state pairs of components 2t and 2t + 1, [group][lane][row g, row g + 8], then components 8 + t,
- * [g][t < 2][group][row g, row g + 8]; then averages, [scale][lane][average, mean square]. */
-CELL_FN unsigned mma_mixed_hidden_place(unsigned i, int c) {
-    const unsigned g = i / 4, q = i % 4 / 2, row = i % 2, k = (unsigned)c;
-    if (c < 8) return 2 * ((q * MMA_LANES + 4 * g + k / 2) * 2 + row) + k % 2;
-    return 2 * (2 * MMA_GROUPS * MMA_LANES + (2 * g + k - 8) * MMA_GROUPS + q) + row;
+/* Where component c < C of parameter i stands among the numbers of a tile, so that a lane's are few vectors. fp32: [2][lane][row] components 2t, 2t + 1;
+ * [lane][scale] averages; mean squares; [lane][row] component 8 + t % 2; [lane] log learning rates. */
+CELL_FN unsigned mma_place(unsigned i, int c) {
+    const unsigned k = (unsigned)c;
+    if (c < 8) return 4 * (k % 2 * MMA_LANES + mma_lane_of(i, c)) + i % 4;
+    if (c < MMA_P) return 4 * 4 * MMA_LANES + 2 * mma_lane_of(i, c) + i % 2;
+    if (c < MMA_P + 2 * MMA_S) return 4 * ((2 + (k - MMA_P) / MMA_S) * MMA_LANES + i) + (k - MMA_P) % MMA_S;
+    return (4 * 4 + 2) * MMA_LANES + i;
 }
-enum { MMA_HIDDEN_WORDS = MMA_P * MMA_LANES / 2 };
-CELL_FN unsigned mma_mixed_average_place(unsigned i, int scale, int mean_square) {
-    return 2 * (MMA_HIDDEN_WORDS + (unsigned)scale * MMA_LANES + i) + (unsigned)mean_square;
+/* mixed, c < C - 1, among 16-bit numbers: [lane][group][row] pairs of components 2t, 2t + 1; [lane][scale] pairs of average and mean square; [lane]
+ * component 8 + t % 2 of both rows, and after it, as fp32, the log learning rate, */
+CELL_FN unsigned mma_mixed_place(unsigned i, int c) {
+    const unsigned k = (unsigned)c;
+    if (c < 8) return 2 * (4 * mma_lane_of(i, c) + i % 4) + k % 2;
+    if (c < MMA_P) return 2 * (2 * 4 * MMA_LANES + 2 * mma_lane_of(i, c)) + i % 2;
+    return 2 * (4 * (MMA_LANES + i) + (k - MMA_P) % MMA_S) + (k - MMA_P) / MMA_S;
 }
+/* among fp32 numbers. */
+CELL_FN unsigned mma_mixed_rate_place(unsigned i) { return 2 * 4 * MMA_LANES + 2 * i + 1; }
 
 /* Held to what fp16 can say: an infinite weight would make NaNs of zeros. */
 CELL_FN float mma_held(float w) {
@@ -124,7 +129,12 @@ CELL_FN float mma_held(float w) {
 }
 
 /* out [terms][product][2 registers][lane], each two fp16 numbers: the weights, rounded; then, what that left, rounded. terms 1, 2; attention 0: its
- * weights are 0. */
+ * weights are 0.
+ *
+ * Two terms: of the four products of two sums of two numbers, the three largest are taken. Of x they are three operations. Of state, which has 10
+ * components, they fit into two operations, and [terms] is the operation. Lane t's inputs are, in the first, components 2t and 2t + 1, rounded, times
+ * the second term of their weights; component 8 + t % 2, rounded, and what that left of it, both times the first term where t < 2, and where
+ * t >= 2 times the second and 0. In the second, components 2t and 2t + 1 and what rounding left of them, both times the first term. */
 void mma_fragments_of(const cell_weights *w, int attention, int terms, uint32_t *out);
 
 #endif

@@ -75,7 +75,8 @@ typedef struct gpu_weights {
 
 /* The cell's numbers that are no part of a product. */
 typedef struct gpu_cell {
-    float scale_decay_bias, input_decay_bias, momentum, step_offset;
+    float scale_decay_bias, input_decay_bias; /* times MMA_DECAY_SCALE */
+    float momentum, step_offset;
 } gpu_cell;
 
 /* Everything; passed to kernels by value. */

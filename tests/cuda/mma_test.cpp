@@ -64,10 +64,12 @@ TEST(MmaOperation, IsAProductOfMatrices) {
 // ---- The order of the state
 
 TEST(MmaCell, EveryNumberHasAPlace) {
-    std::vector<int> fp32(GPU_TILE * MMA_P), mixed(GPU_TILE * (MMA_P + 2 * MMA_S));
+    const int C = MMA_P + 2 * MMA_S + 1;
+    std::vector<int> fp32(GPU_TILE * C), mixed(GPU_TILE * (C + 1)); // of 16 bits, of which the rates take two
     for (unsigned i = 0; i < GPU_TILE; i++) {
-        for (int c = 0; c < MMA_P; c++) fp32.at(mma_hidden_place(i, c))++, mixed.at(mma_mixed_hidden_place(i, c))++;
-        for (int s = 0; s < MMA_S; s++) mixed.at(mma_mixed_average_place(i, s, 0))++, mixed.at(mma_mixed_average_place(i, s, 1))++;
+        for (int c = 0; c < C; c++) fp32.at(mma_place(i, c))++;
+        for (int c = 0; c < C - 1; c++) mixed.at(mma_mixed_place(i, c))++;
+        for (unsigned half = 0; half < 2; half++) mixed.at(2 * mma_mixed_rate_place(i) + half)++;
     }
     EXPECT_EQ(fp32, std::vector<int>(fp32.size(), 1));
     EXPECT_EQ(mixed, std::vector<int>(mixed.size(), 1));

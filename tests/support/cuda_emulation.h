@@ -286,7 +286,7 @@ int launch(void *stream, unsigned grid, unsigned threads, void (*kernel)(Paramet
     } while (0)
 using emulation::warp_gather;
 using emulation::warp_work;
-inline float __shfl_xor_sync(unsigned mask, float value, int away) {
+template <class number> number __shfl_xor_sync(unsigned mask, number value, int away) {
     if (mask != 0xffffffffu) emulation::die("a shuffle without all lanes");
     return warp_gather(value)[(threadIdx.x % 32) ^ unsigned(away)];
 }
