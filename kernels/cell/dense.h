@@ -16,7 +16,6 @@ typedef struct dense_matrix {
 CELL_FN void dense_tile(int tile, int n, int ld, const float *w, const float *in, float *out) {
     vf sum[8];
     for (int t = 0; t < tile; t++) sum[t] = vf_load(out + t * VF_LANES);
-    CELL_UNROLL_READS
     for (int k = 0; k < n; k++)
         for (int t = 0; t < tile; t++) sum[t] += in[k] * vf_load(w + (size_t)k * (size_t)ld + t * VF_LANES);
     for (int t = 0; t < tile; t++) vf_store(out + t * VF_LANES, sum[t]);
@@ -24,8 +23,22 @@ CELL_FN void dense_tile(int tile, int n, int ld, const float *w, const float *in
 
 /* out[0..ld) += in[0..n) w, w [n][ld]. Each worker of a team keeps to its own columns. */
 #if CELL_TEAM_IS_BLOCK
+/* Rows whose weights are read before any is multiplied: a thread goes on past a load, but not past the first use of what it loads. As many as the
+ * tensor level's gates have in two turns. */
+enum { DENSE_BATCH = 26 };
 CELL_FN void dense_accumulate(int n, int ld, const float *w, const float *in, float *out) {
-    TEAM_FOR(j, ld) dense_tile(1, n, ld, w + j, in, out + j);
+    TEAM_FOR(j, ld) {
+        float sum = out[j];
+        for (int first = 0; first < n; first += DENSE_BATCH) {
+            float row[DENSE_BATCH];
+            CELL_UNROLL
+            for (int k = 0; k < DENSE_BATCH; k++) row[k] = first + k < n ? w[(size_t)(first + k) * (size_t)ld + j] : 0.0f;
+            CELL_UNROLL
+            for (int k = 0; k < DENSE_BATCH; k++)
+                if (first + k < n) sum += in[first + k] * row[k];
+        }
+        out[j] = sum;
+    }
 }
 #else
 CELL_FN void dense_accumulate(int n, int ld, const float *w, const float *in, float *out) {

@@ -41,11 +41,9 @@
 #if defined(__CUDACC__)
 #define CELL_UNROLL _Pragma("unroll")
 #define CELL_UNROLL_DEVICE _Pragma("unroll")
-#define CELL_UNROLL_READS _Pragma("unroll 16") /* a thread has as much on its way at once: one that adds what it reads waits for each */
 #else
 #define CELL_UNROLL _Pragma("GCC unroll 16")
 #define CELL_UNROLL_DEVICE
-#define CELL_UNROLL_READS
 #endif
 
 #if VF_LANES == 1

@@ -14,8 +14,17 @@ enum {
     GPU_BATCH = 8 /* numbers of one kind that a thread reads before it goes on */
 };
 
+struct alignas(8) floats2 {
+    float at[2];
+};
 struct alignas(16) floats4 {
     float at[4];
+};
+struct alignas(8) words2 {
+    uint32_t word[2];
+};
+struct alignas(16) words4 {
+    uint32_t word[4];
 };
 
 /* Blocks for n work items, where `resident` blocks run on a multiprocessor at once. */

@@ -9,16 +9,6 @@
 #include "kernels/cuda/advance.cuh"
 #include "kernels/cuda/mma.cuh"
 
-struct alignas(8) words2 {
-    uint32_t word[2];
-};
-struct alignas(16) words4 {
-    uint32_t word[4];
-};
-struct alignas(8) floats2 {
-    float at[2];
-};
-
 enum { MMA_FIRST = 2 }; /* components of a lane in all rows; one more, the last, is that of the rows of group_of(lane) */
 
 __device__ static inline unsigned g_of(unsigned lane) { return lane / 4; }

@@ -23,22 +23,32 @@ __global__ void lopt_enter(const __grid_constant__ gpu_model m, const __grid_con
 
 /* ---- Before phase 1 ------------------------------------------------------------------------------------------------------------ */
 
-/* Of BATCH entries from i on, a block apart: whether all are usable. They are read before any is looked at: a thread goes on past a load, but not
+/* Whether the one or two entries of a word are usable. */
+template <number_type type> __device__ static inline bool look_word(uint32_t word, float divisor) {
+    if (type == NUMBER_FP32) return gradient_usable(gradient_divided(bits_to_float(word), divisor));
+    return gradient_usable(gradient_divided(number_value(type, word & 0xffffu), divisor)) &
+           gradient_usable(gradient_divided(number_value(type, word >> 16), divisor));
+}
+/* Of GPU_BATCH fours of words from i on, a block apart, those below n. They are read before any is looked at: a thread goes on past a load, but not
  * past the first use of what it loads. */
-template <number_type type, int batch> __device__ static inline bool look(const void *grads, unsigned i, float divisor) {
-    float g[batch];
+template <number_type type> __device__ static inline bool look(const words4 *grads, unsigned i, unsigned n, float divisor) {
+    words4 g[GPU_BATCH];
     bool usable = true;
     CELL_UNROLL
-    for (unsigned k = 0; k < batch; k++) g[k] = number_read(type, grads, i + k * GPU_BLOCK);
+    for (unsigned k = 0; k < GPU_BATCH; k++) g[k] = i + k * GPU_BLOCK < n ? grads[i + k * GPU_BLOCK] : words4{{0, 0, 0, 0}};
     CELL_UNROLL
-    for (unsigned k = 0; k < batch; k++) usable &= gradient_usable(gradient_divided(g[k], divisor));
+    for (unsigned k = 0; k < GPU_BATCH; k++)
+        for (unsigned j = 0; j < 4; j++) usable &= look_word<type>(g[k].word[j], divisor);
     return usable;
 }
 template <number_type type> __device__ static inline bool look_all(const void *grads, unsigned n, float divisor) {
-    unsigned i = threadIdx.x;
+    const unsigned each = sizeof(words4) / (type == NUMBER_FP32 ? sizeof(float) : sizeof(uint16_t));
+    const unsigned fours = (uintptr_t)grads % sizeof(words4) == 0 ? n / each : 0;
     bool usable = true;
-    for (; i + (GPU_BATCH - 1) * GPU_BLOCK < n; i += GPU_BATCH * GPU_BLOCK) usable &= look<type, GPU_BATCH>(grads, i, divisor);
-    for (; i < n; i += GPU_BLOCK) usable &= look<type, 1>(grads, i, divisor);
+    for (unsigned i = threadIdx.x; i < fours; i += GPU_BATCH * GPU_BLOCK)
+        usable &= look<type>((const words4 *)grads, i, fours, divisor);
+    for (unsigned i = fours * each + threadIdx.x; i < n; i += GPU_BLOCK)
+        usable &= gradient_usable(gradient_divided(number_read(type, grads, i), divisor));
     return usable;
 }
 
@@ -95,7 +105,8 @@ __device__ static inline void model_begin(const gpu_model &m, const gpu_weights 
 }
 
 /* Work items: the model, its tensors, and the chunks that are to be looked at (look 0: none). */
-__global__ __launch_bounds__(GPU_BLOCK) void lopt_prepare(const __grid_constant__ gpu_model m, int look) {
+enum { PREPARE_RESIDENT = 8 }; /* blocks on a multiprocessor */
+__global__ __launch_bounds__(GPU_BLOCK, PREPARE_RESIDENT) void lopt_prepare(const __grid_constant__ gpu_model m, int look) {
     const uint64_t levels = 1 + m.num_tensors;
     GRID_FOR(item, levels + (look ? m.num_chunks : 0)) {
         if (item == 0) model_begin(m, *m.weights);
@@ -274,7 +285,7 @@ void GPU_SYMBOL(gpu_enter)(gpu_launch *l, const gpu_model *m, void *const *param
 
 void GPU_SYMBOL(gpu_prepare)(gpu_launch *l, const gpu_model *m) {
     const int look = m->found_inf == NULL && !m->zero_nonfinite;
-    CUDA_LAUNCH(l, lopt_prepare, gpu_grid(l, 1 + m->num_tensors + (look ? m->num_chunks : 0), GPU_RESIDENT), *m, look);
+    CUDA_LAUNCH(l, lopt_prepare, gpu_grid(l, 1 + m->num_tensors + (look ? m->num_chunks : 0), PREPARE_RESIDENT), *m, look);
 }
 
 void GPU_SYMBOL(gpu_gather)(gpu_launch *l, const gpu_model *m) {

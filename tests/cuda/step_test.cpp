@@ -188,6 +188,40 @@ TEST_F(CudaStep, NonFiniteGradientsSkipTheStep) {
     }
 }
 
+// A bad entry at any of these places of a tensor of n is found.
+template <class G>
+void find_bad_entries(size_t n, const std::vector<size_t> &places, size_t offset, const char *type, G (*to_grad)(float)) {
+    Model source({n});
+    DeviceModel<float, G> gpu(source, 0, offset);
+    lopt_optimizer_options o = LOPT_OPTIMIZER_OPTIONS_INIT;
+    o.grad_dtype = type;
+    ASSERT_EQ(gpu.create(o), LOPT_OK) << lopt_last_error();
+    std::vector<G> grads(n, to_grad(0.5f));
+    uint64_t skipped = 0;
+    for (size_t place : places) {
+        grads[place] = to_grad(INFINITY);
+        gpu.grads[0].write(grads);
+        ASSERT_EQ(gpu.step(), LOPT_OK) << lopt_last_error();
+        ASSERT_EQ(lopt_optimizer_skipped(gpu.opt.p), ++skipped) << type << ", entry " << place << " of " << n;
+        grads[place] = to_grad(0.5f);
+    }
+}
+TEST_F(CudaStep, EveryEntryIsLookedAt) { // by vectors and, at an odd address, one at a time
+    std::vector<size_t> places;
+    for (size_t place = 0; place < 267; place++) places.push_back(place);
+    for (size_t offset : {0, 1}) {
+        find_bad_entries<float>(267, places, offset, "fp32", [](float x) { return x; });
+        find_bad_entries<uint16_t>(267, places, offset, "bf16", float_to_bf16);
+        find_bad_entries<uint16_t>(267, places, offset, "fp16", float_to_fp16);
+    }
+}
+TEST_F(CudaStep, EveryEntryIsLookedAtInLargerChunks) { // of 4,096: all that a thread reads at once
+    std::vector<size_t> places;
+    for (size_t k = 0; k < 8; k++) places.push_back(7 * 4096 + k * 512 + 301);
+    find_bad_entries<float>(3690001, places, 0, "fp32", [](float x) { return x; });
+    find_bad_entries<uint16_t>(3690001, {8191, 3690000}, 0, "bf16", float_to_bf16);
+}
+
 TEST_F(CudaStep, NonFiniteEntriesReadAsZeroWhenAsked) {
     Model source({10, 5000}), zeros({10, 5000});
     DeviceModel<> gpu(source), other(zeros);
