@@ -118,12 +118,13 @@ CELL_FN uint64_t gpu_tile_floats(lopt_dims d, int mixed) {
     const uint64_t components = (uint64_t)dims_state(d);
     return mixed ? (components - 1) * GPU_TILE / 2 + GPU_TILE : components * GPU_TILE;
 }
-/* Parameters of a chunk in a model of so many: enough, so that what a chunk costs besides is little; no more than leave every multiprocessor
- * several. The GPU at hand has no say, or sums, and so bits, would depend on it. */
+/* Parameters of a chunk in a model of so many: as many as leave a GPU some five turns, of which the last, that not all blocks have a chunk for, wastes
+ * little. A chunk costs besides what 60 parameters do (a warp half a tile), so that 256 are enough. The GPU at hand has no say, or sums, and so
+ * bits, would depend on it. */
 CELL_FN uint32_t gpu_chunk_size(uint64_t parameters) {
-    const uint64_t wanted = 900; /* chunks: seven for each of 132 multiprocessors */
+    const uint64_t wanted = 1900; /* chunks; 132 multiprocessors have 396 or 528 blocks at once */
     uint32_t n = GPU_CHUNK_MAX;
-    while (n > GPU_CHUNK_MIN && parameters / n < wanted) n /= 4;
+    while (n > GPU_CHUNK_MIN && parameters / n < wanted) n /= 2;
     return n;
 }
 CELL_FN uint64_t gpu_tiles(uint64_t parameters) { return (parameters + GPU_TILE - 1) / GPU_TILE; }

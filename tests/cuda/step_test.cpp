@@ -53,11 +53,12 @@ INSTANTIATE_TEST_SUITE_P(
 
 TEST_F(OnGpu, LargerModelsHaveLargerChunks) {
     EXPECT_EQ(gpu_chunk_size(1), 256u);
-    EXPECT_EQ(gpu_chunk_size(900 * 1024 - 1), 256u);
-    EXPECT_EQ(gpu_chunk_size(900 * 1024), 1024u);
-    EXPECT_EQ(gpu_chunk_size(900 * 4096), 4096u);
+    EXPECT_EQ(gpu_chunk_size(1900 * 512 - 1), 256u);
+    EXPECT_EQ(gpu_chunk_size(1900 * 512), 512u);
+    EXPECT_EQ(gpu_chunk_size(1900 * 4096 - 1), 2048u);
+    EXPECT_EQ(gpu_chunk_size(1900 * 4096), 4096u);
     EXPECT_EQ(gpu_chunk_size(uint64_t(1) << 40), 4096u);
-    const Sizes sizes = {33, 900 * 1024 + 1};
+    const Sizes sizes = {33, 1900 * 512 + 1};
     Model cpu(sizes, SMALL_CELL), source(sizes, SMALL_CELL);
     DeviceModel<> model(source);
     ASSERT_EQ(cpu.create(), LOPT_OK);
@@ -218,8 +219,9 @@ TEST_F(CudaStep, EveryEntryIsLookedAt) { // by vectors and, at an odd address, o
 TEST_F(CudaStep, EveryEntryIsLookedAtInLargerChunks) { // of 4,096: all that a thread reads at once
     std::vector<size_t> places;
     for (size_t k = 0; k < 8; k++) places.push_back(7 * 4096 + k * 512 + 301);
-    find_bad_entries<float>(3690001, places, 0, "fp32", [](float x) { return x; });
-    find_bad_entries<uint16_t>(3690001, {8191, 3690000}, 0, "bf16", float_to_bf16);
+    const size_t n = 1900 * 4096 + 1;
+    find_bad_entries<float>(n, places, 0, "fp32", [](float x) { return x; });
+    find_bad_entries<uint16_t>(n, {8191, n - 1}, 0, "bf16", float_to_bf16);
 }
 
 TEST_F(CudaStep, NonFiniteEntriesReadAsZeroWhenAsked) {
