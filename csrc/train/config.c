@@ -1,6 +1,7 @@
 /* The configuration as a whole: defaults, JSON, overrides, checks. */
 #include "csrc/train/config.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -89,7 +90,9 @@ static lopt_status read_object(train_config *c, const json_t *object, const char
 
 lopt_status config_read_file(train_config *c, const char *path) {
     json_error_t error;
+    errno = 0;
     json_t *root = json_load_file(path, JSON_REJECT_DUPLICATES, &error);
+    LOPT_CHECK(root != NULL || (errno != ENOENT && errno != ENOTDIR), LOPT_ERR_CONFIG, "%s: there is no such file", path);
     LOPT_CHECK(root != NULL, error.line < 0 ? LOPT_ERR_IO : LOPT_ERR_CONFIG, error.line < 0 ? "%s: %s" : "%s: %s (line %d)", path,
                error.text, error.line);
     lopt_status status = json_is_object(root) ? read_object(c, root, "") : lopt_fail(LOPT_ERR_CONFIG, "not a JSON object");

@@ -43,8 +43,8 @@ TEST(Job, TrainInfoEval) {
     EXPECT_EQ(r.status, 2) << "scripts that try again would do so in vain";
     EXPECT_TRUE(has(r.err, "did you mean window.min?")) << r.err;
     r = lopt({"train", "--out", dir / "y", "--config", "/nonexistent.json"});
-    EXPECT_EQ(r.status, 1);
-    EXPECT_TRUE(has(r.err, "/nonexistent.json"));
+    EXPECT_EQ(r.status, 2);
+    EXPECT_TRUE(has(r.err, "/nonexistent.json: there is no such file")) << r.err;
 }
 
 void wait_for(const std::string &file) {

@@ -124,7 +124,8 @@ TEST(Config, RefusesBadFiles) {
         EXPECT_NE(std::string(lopt_last_error()).find(bad.says), std::string::npos) << bad.text << ": " << lopt_last_error();
     }
     Config config;
-    EXPECT_EQ(config_read_file(&config.c, (dir / "missing.json").c_str()), LOPT_ERR_IO);
+    EXPECT_EQ(config_read_file(&config.c, (dir / "missing.json").c_str()), LOPT_ERR_CONFIG);
+    EXPECT_EQ(config_read_file(&config.c, (dir / "c.json/below.json").c_str()), LOPT_ERR_CONFIG);
 }
 
 TEST(Config, RefusesContradictions) {
