@@ -85,12 +85,13 @@ done
 check "installed package" sh tests/install/run.sh build
 check "the ends of a Slurm job" sh tests/scripts/launch_slurm_test.sh
 check "training in stages" sh tests/scripts/train_stages_test.sh build
-# The tests' own code and the emulated kernels with -O1: as fast to run, and twice as fast to compile.
+# C++, which is the tests' own code and the emulated kernels, with -O1: as fast to run, and twice as fast to compile.
 check "build with sanitizers" scripts/build.sh build-sanitize -DLOPT_TESTS=ON -DCMAKE_BUILD_TYPE=RelWithDebInfo \
     -DCMAKE_CXX_FLAGS_RELWITHDEBINFO="-O1 -g1 -DNDEBUG" -DLOPT_SANITIZE=address,undefined
 [ $failed = 0 ] || finish
-# But for some that take long and touch no memory that others do not: whole trainings, and the same bits once more.
-long='Lasting.*:*PlainDescentLowersTheLoss/digits_conv_*:*LossIsNeverNegative/digits_conv_*:Mixed.SameBits*:Scheduled.SameBits*:Sums.*SameBits*'
+# But for some that take long and touch no memory that others do not: whole trainings, many minibatches, large images, the same bits once more.
+long='Lasting.*:*PlainDescentLowersTheLoss/*:*LearnsWithAdam*:*AdamTrainsThem:*MinibatchGradientsAverageToThatOfAllData/*'
+long=$long:'*LossIsNeverNegative/digits_conv*:Mixed.SameBits*:Scheduled.SameBits*:Sums.*SameBits*:*LargerChunks'
 long=$long:'*CudaResumeSizes*/2:*TwoStreamsAtOnce*:*OnDevice.EveryRunHasTheSameBits*:*StepsCanBeTimed*'
 for binary in build-sanitize/tests/test_*; do
     run_binary "sanitized" "$binary" GTEST_FILTER="-$long"

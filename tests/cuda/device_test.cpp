@@ -146,7 +146,7 @@ double digits_loss(const gpu_runtime *gpu, const char *state, uint64_t steps) {
     return last / first;
 }
 TEST_P(OnDevice, MixedDescendsAsFp32Does) {
-#ifdef __SANITIZE_ADDRESS__
+#ifdef LOPT_SANITIZE_ADDRESS
     GTEST_SKIP() << "half a minute, on code that shorter tests go through";
 #endif
     const uint64_t steps = real() ? 1000 : 200;

@@ -91,7 +91,7 @@ double descend(const lopt_optimizer_options &o, const char *weights, double *fir
 }
 
 TEST_F(Mixed, DescendsAsFp32DoesOverAThousandSteps) {
-#ifdef __SANITIZE_ADDRESS__
+#ifdef LOPT_SANITIZE_ADDRESS
     GTEST_SKIP() << "long, on code that shorter tests go through";
 #endif
     const char *weights = LOPT_SOURCE_DIR "/weights/hrnn-10-30-20.safetensors";

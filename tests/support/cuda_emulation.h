@@ -16,7 +16,7 @@
 
 #include "tests/support/emulated_machine.h"
 
-#ifdef __SANITIZE_ADDRESS__
+#ifdef LOPT_SANITIZE_ADDRESS
 #include <sanitizer/common_interface_defs.h>
 #endif
 #if defined(__x86_64__) && !defined(LOPT_EMULATION_UCONTEXT) // defined: to test what other processors use
@@ -93,29 +93,29 @@ inline void change(Fiber &from, Fiber &to) { swapcontext(&from.context, &to.cont
 
 inline void to_scheduler(bool last) {
     Fiber &f = *block.current;
-#ifdef __SANITIZE_ADDRESS__
+#ifdef LOPT_SANITIZE_ADDRESS
     __sanitizer_start_switch_fiber(last ? nullptr : &f.fake_stack, block.scheduler_stack, block.scheduler_stack_bytes);
 #endif
     (void)last;
     change(f, block.scheduler);
-#ifdef __SANITIZE_ADDRESS__
+#ifdef LOPT_SANITIZE_ADDRESS
     __sanitizer_finish_switch_fiber(f.fake_stack, nullptr, nullptr);
 #endif
 }
 
 inline void to_fiber(Fiber &f) {
     block.current = &f;
-#ifdef __SANITIZE_ADDRESS__
+#ifdef LOPT_SANITIZE_ADDRESS
     __sanitizer_start_switch_fiber(&block.scheduler.fake_stack, f.stack, STACK_BYTES);
 #endif
     change(block.scheduler, f);
-#ifdef __SANITIZE_ADDRESS__
+#ifdef LOPT_SANITIZE_ADDRESS
     __sanitizer_finish_switch_fiber(block.scheduler.fake_stack, nullptr, nullptr);
 #endif
 }
 
 inline void fiber_main() {
-#ifdef __SANITIZE_ADDRESS__
+#ifdef LOPT_SANITIZE_ADDRESS
     __sanitizer_finish_switch_fiber(nullptr, &block.scheduler_stack, &block.scheduler_stack_bytes);
 #endif
     (*block.body)();
