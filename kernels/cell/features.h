@@ -49,7 +49,7 @@ CELL_FN void decays_of_exponents(lopt_dims d, vf scale_exponent, vf input_expone
     if (first_step) out->input[0] = vf_set1(0.0f);
     vf product = vf_set1(1.0f); /* of 1 + beta_s, s > 0: one reciprocal serves all */
     for (int s = 1; s < d.scales; s++) {
-        out->input[s] = out->input[s - 1] * vf_rsqrt(vf_max(out->input[s - 1], vf_set1(1e-37f)));
+        out->input[s] = vf_root(out->input[s - 1]);
         product = product * (1.0f + out->input[s]);
     }
     vf rest = out->input_rest[0] * vf_rcp(product);

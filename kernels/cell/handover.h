@@ -25,7 +25,7 @@ CELL_FN vf handover_direction(vf gbar, vf lam) {
 CELL_FN void handover_blend(const cell_weights *w, float share, vf plain, vf log_lr, cell_readout *o) {
     const vf rate = o->rate + share * (log_lr - o->rate);
     o->direction += share * (plain - o->direction);
-    o->move_scale = vf_exp(vf_min(rate + w->step_offset, vf_set1(EXPONENT_MAX)));
+    o->move_scale = vf_exp_fast(vf_min(rate + w->step_offset, vf_set1(EXPONENT_MAX)));
     o->move = o->move_scale * o->direction;
 }
 

@@ -32,12 +32,12 @@ CELL_FN cell_readout readout_of(lopt_dims d, const cell_weights *w, vf direction
     o.rate = vf_max(vf_min(log_lr + change, vf_set1(LOG_LR_MAX)), vf_set1(-LOG_LR_MAX));
     o.log_lr = o.rate + w->momentum * (log_lr - o.rate);
     o.direction = direction;
-    o.move_scale = vf_exp(vf_min(o.rate + w->step_offset, vf_set1(EXPONENT_MAX)));
+    o.move_scale = vf_exp_fast(vf_min(o.rate + w->step_offset, vf_set1(EXPONENT_MAX)));
     o.move = o.move_scale * o.direction;
     o.attention = o.attend = o.attend_scale = vf_set1(0.0f);
     if (d.attention) {
         o.attention = attention;
-        o.attend_scale = vf_exp(o.rate);
+        o.attend_scale = vf_exp_fast(o.rate);
         o.attend = o.attend_scale * o.attention;
     }
     return o;

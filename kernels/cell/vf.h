@@ -215,6 +215,12 @@ CELL_FN vf vf_rsqrt(vf a) {
 CELL_FN vf vf_rcp(vf a) { return 1.0f / a; }
 CELL_FN vf vf_rsqrt(vf a) { return 1.0f / vf_sqrt(a); }
 #endif
+/* sqrt(a), a >= 0, as fast as there is; of less than 1e-37, not as good. */
+#if defined(__CUDA_ARCH__)
+CELL_FN vf vf_root(vf a) { return vf_sqrt(a); }
+#else
+CELL_FN vf vf_root(vf a) { return a * vf_rsqrt(vf_max(a, vf_set1(1e-37f))); }
+#endif
 
 /* 2^x, x held below 126 and, where the instruction set has no scaling of its own, above -126; minimax polynomial of degree 6, relative
  * error 2e-9 before rounding. */
@@ -283,6 +289,7 @@ CELL_FN vf vf_log1p(vf y) {
 #if !defined(__CUDA_ARCH__)
 CELL_FN vf vf_exp2_fast(vf x) { return vf_exp2(x); }
 #endif
+CELL_FN vf vf_exp_fast(vf x) { return vf_exp2_fast(x * VF_LOG2_E); } /* x below 87 */
 /* On CUDA 1/infinity is 0, as it should be here, so that nothing need be held. */
 CELL_FN vf vf_sigmoid(vf x) { return vf_rcp(1.0f + vf_exp2_fast(x * -VF_LOG2_E)); }
 CELL_FN vf vf_tanh_fine(vf x) { return 1.0f - 2.0f * vf_rcp(1.0f + vf_exp2_fast(x * (2.0f * VF_LOG2_E))); }

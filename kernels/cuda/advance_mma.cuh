@@ -57,9 +57,8 @@ __device__ static inline void gates_of(const mma_lane<format> &lane, const x_inp
     CELL_UNROLL
     for (int row = 0; row < 2; row++) {
         for (int q = 0; q < MMA_GROUPS; q++)
-            for (int j = 0; j < MMA_FIRST; j++)
-                rh.first[q][row][j] = format::sigmoid(sum_at(reset[q], row, j)) * h.first[q][row][j];
-        rh.last[row] = format::sigmoid(last_sum(lane.id, gates->last, row, 0)) * h.last[row];
+            for (int j = 0; j < MMA_FIRST; j++) rh.first[q][row][j] = format::gated(sum_at(reset[q], row, j), h.first[q][row][j]);
+        rh.last[row] = format::gated(last_sum(lane.id, gates->last, row, 0), h.last[row]);
     }
     format::states(lane.id, format::set(rh), gated);
 }

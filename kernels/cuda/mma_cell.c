@@ -54,7 +54,9 @@ static float h_weight(const fragments *f, product p, int c, int column) {
     const mma_gate g = mma_gate_of(p.tile, column);
     if (c < 0) return 0.0f;
     if (p.tile == MMA_DECAYS) return MMA_DECAY_SCALE * (column % 2 ? f->w->scale_decay[c] : f->w->input_decay[c]);
-    if (p.input != MMA_OF_NEW_H) return g.component >= 0 ? gate_weight(f, g, MMA_X + c) : 0.0f;
+    if (p.input != MMA_OF_NEW_H && g.component < 0) return 0.0f;
+    if (p.input == MMA_OF_H) return gate_weight(f, g, MMA_X + c);
+    if (p.input == MMA_OF_RH) return mma_gated_scale(f->terms) * gate_weight(f, g, MMA_X + c);
     const float *kernel = column % 2 ? state_kernel(f, column / 2) : NULL;
     return kernel ? kernel[c] : 0.0f;
 }

@@ -96,6 +96,8 @@ CELL_FN float mma_gate_scale(int terms, int gate) {
     return gate < 2 ? -VF_LOG2_E : 2.0f * VF_LOG2_E;
 }
 
+/* And of r h: terms 1 has h + h tanh(r / 2), which is twice that. */
+CELL_FN float mma_gated_scale(int terms) { return terms == 1 ? 0.5f : 1.0f; }
 #define MMA_DECAY_SCALE (-VF_LOG2_E)
 
 /* The lane that has component c < P of parameter i of a tile. */

@@ -25,14 +25,16 @@ struct own_state {
     float gbar[MMA_S], lam[MMA_S], log_lr;
 };
 
-/* terms: numbers that an input is the sum of. words: what a lane has of a tile; hidden: a state as it is kept; state: what a group's products of one take, `steps` operations. sigmoid,
- * tanh: of sums scaled by mma_gate_scale. `tile`: where it begins. Every lane must come to `states`. */
+/* terms: numbers that an input is the sum of. words: what a lane has of a tile; hidden: a state as it is kept; state: what a group's products of one
+ * take, `steps` operations. sigmoid, tanh: of sums scaled by mma_gate_scale; gated: r h over mma_gated_scale. `tile`: where it begins. Every lane must
+ * come to `states`. */
 struct mixed_format {
     static const int mixed = 1, terms = 1, steps = 1;
     static const unsigned floats = GPU_TILE * (MMA_P / 2 + MMA_S + 1); /* of a tile */
     typedef words2 weights;                                            /* of a lane, for one product */
     static __device__ float sigmoid(float sum) { return vf_sigmoid_twice(sum); }
     static __device__ float tanh(float sum) { return vf_tanh(sum); }
+    static __device__ float gated(float sum, float h) { return h + h * vf_tanh(sum); }
     struct hidden {
         words4 first;  /* [group][row]: components 2t, 2t + 1 */
         uint32_t last; /* both rows */
@@ -101,6 +103,7 @@ struct fp32_format {
     typedef words4 weights;                                            /* [term][register] */
     static __device__ float sigmoid(float sum) { return vf_rcp(1.0f + vf_exp2_fast(sum)); }
     static __device__ float tanh(float sum) { return 1.0f - 2.0f * vf_rcp(1.0f + vf_exp2_fast(sum)); }
+    static __device__ float gated(float sum, float h) { return sigmoid(sum) * h; }
     struct hidden {
         floats4 first[MMA_FIRST]; /* [component]: of the four rows */
         floats2 last;
