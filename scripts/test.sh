@@ -87,7 +87,7 @@ check "the ends of a Slurm job" sh tests/scripts/launch_slurm_test.sh
 check "training in stages" sh tests/scripts/train_stages_test.sh build
 # C++, which is the tests' own code and the emulated kernels, with -O1: as fast to run, and twice as fast to compile.
 check "build with sanitizers" scripts/build.sh build-sanitize -DLOPT_TESTS=ON -DCMAKE_BUILD_TYPE=RelWithDebInfo \
-    -DCMAKE_CXX_FLAGS_RELWITHDEBINFO="-O1 -g1 -DNDEBUG" -DLOPT_SANITIZE=address,undefined
+    -DCMAKE_CXX_FLAGS_RELWITHDEBINFO="-O1 -fstrict-aliasing -g1 -DNDEBUG" -DLOPT_SANITIZE=address,undefined
 [ $failed = 0 ] || finish
 # But for some that take long and touch no memory that others do not: whole trainings, many minibatches, large images, the same bits once more.
 long='Lasting.*:*PlainDescentLowersTheLoss/*:*LearnsWithAdam*:*AdamTrainsThem:*MinibatchGradientsAverageToThatOfAllData/*'

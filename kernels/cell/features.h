@@ -36,13 +36,14 @@ CELL_FN void decays_first(lopt_dims d, cell_decays *out) {
     out->scale = vf_set1(0.0f), out->scale_rest = vf_set1(1.0f);
 }
 
-/* From the logits times -log2 e. first_step: from DECAYS_FIRST and more, and slower timescales' are not a little off 0, as their roots would be. */
+/* From the logits times -log2 e. first_step: from DECAYS_FIRST and more, and slower timescales' are not a little off 0, as their roots would be. The
+ * reciprocal may be rounded up: a share of more than 1 would make mean squares negative. */
 #define DECAYS_FIRST 64.0f
 CELL_FN void decays_of_exponents(lopt_dims d, vf scale_exponent, vf input_exponent, int first_step, cell_decays *out) {
     const vf most = vf_set1(125.0f); /* the reciprocal is a normal number even if it is rounded down */
     vf scale_exp = vf_exp2_fast(vf_min(scale_exponent, most));
     out->scale = vf_rcp(1.0f + scale_exp);
-    out->scale_rest = scale_exp * out->scale;
+    out->scale_rest = vf_min(scale_exp * out->scale, vf_set1(1.0f));
     vf input_exp = vf_exp2_fast(vf_min(input_exponent, most));
     out->input[0] = vf_rcp(1.0f + input_exp);
     out->input_rest[0] = input_exp * out->input[0];

@@ -21,7 +21,7 @@ struct plain_shape {
 template <class format>
 __device__ static inline cell_decays decays_of_hidden(lopt_dims d, const gpu_model &m, mma_lane<format> &lane,
                                                       const typename format::hidden &h, bool first) {
-    const float more = first ? DECAYS_FIRST : 0.0f;
+    const float least = first ? DECAYS_FIRST : -INFINITY;
     cell_decays k;
     mma_sums exponents[MMA_GROUPS];
     typename format::state old[MMA_GROUPS];
@@ -30,8 +30,8 @@ __device__ static inline cell_decays decays_of_hidden(lopt_dims d, const gpu_mod
     old_keep(lane, old);
     zero(exponents);
     state_products(lane, MMA_H_DECAYS, old, exponents);
-    decays_of_exponents(d, own_sum(lane.id, exponents, 1) + m.cell.scale_decay_bias + more,
-                        own_sum(lane.id, exponents, 0) + m.cell.input_decay_bias + more, first, &k);
+    decays_of_exponents(d, vf_max(own_sum(lane.id, exponents, 1) + m.cell.scale_decay_bias, least),
+                        vf_max(own_sum(lane.id, exponents, 0) + m.cell.input_decay_bias, least), first, &k);
     return k;
 }
 
@@ -63,7 +63,7 @@ __device__ static inline void gates_of(const mma_lane<format> &lane, const x_inp
     format::states(lane.id, format::set(rh), gated);
 }
 
-/* Rule 9's new state of a tile. candidate: sums of the first components; last: of the last. */
+/* Rule 8's new state of a tile. candidate: sums of the first components; last: of the last. */
 template <class format>
 __device__ static inline typename format::hidden blend(unsigned lane, const mma_gates &gates, const mma_sums *candidate,
                                                        const mma_sums *last, mma_components *h) {
@@ -94,10 +94,10 @@ __device__ static inline void add_hidden(unsigned left, const mma_components &h,
     }
 }
 
-/* Rule 9 and the products of rule 10: h to h'. */
+/* Rule 8 and the products of rule 10: h to h'. */
 template <bool whole, class format>
-__device__ static inline cell_readout gru_tile(lopt_dims d, const cell_weights &w, mma_lane<format> &lane, unsigned left,
-                                               float log_lr, typename format::hidden &hidden) {
+__device__ static inline cell_readout advance_hidden(lopt_dims d, const cell_weights &w, mma_lane<format> &lane, unsigned left,
+                                                     float log_lr, typename format::hidden &hidden) {
     x_inputs<format> x[MMA_GROUPS];
     typename format::state state[MMA_GROUPS];
     mma_sums candidate[MMA_GROUPS], readout[MMA_GROUPS];
@@ -141,7 +141,7 @@ __device__ static inline void tile_prefetch(const mma_lane<format> &lane, const 
     if (lane.id < next.left) prefetch_line(next.grad);
 }
 
-/* Lanes beyond what is left compute on zero gradients, write state that nobody reads, and take part in no sum. */
+/* Parameters beyond what is left have zero gradients, state that nobody reads, and no part in a sum. Their lanes work on: they have others' components. */
 template <bool whole, class format>
 __device__ static inline void advance_tile_mma(lopt_dims d, const gpu_model &m, const cell_weights &w, mma_lane<format> &lane,
                                                const chunk_work &k, const tile_at &t, unsigned grad_stride) {
@@ -161,7 +161,7 @@ __device__ static inline void advance_tile_mma(lopt_dims d, const gpu_model &m, 
     const float plain = handover_direction(own.gbar[handover_scale(d)], lam_before);
     add_sums(MMA_X, x, there, lane.own);
     __syncwarp();
-    cell_readout o = gru_tile<whole>(d, w, lane, t.left, log_lr, h);
+    cell_readout o = advance_hidden<whole>(d, w, lane, t.left, log_lr, h);
     if (k.handed_over > 0.0f) handover_blend(&w, k.handed_over, plain, log_lr, &o);
     format::store_rest(t.state, lane.id, h, o.log_lr);
     store_moves(d, k, k.n - t.left + lane.id, o, there);

@@ -43,8 +43,8 @@ static float x_weight(const fragments *f, mma_tile tile, int x, int column) {
     const int readout = column / 2;
     if (g.component >= 0) return x < MMA_X ? gate_weight(f, g, x) : 0.0f;
     if (readout == MMA_READOUTS - 1 && x >= MMA_ONE && x < MMA_ONE + 2) {
-        const float high = fp16_to_float(float_to_fp16(f->w->rate_bias));
-        return x == MMA_ONE ? high : f->w->rate_bias - high;
+        const float bias = mma_held(f->w->rate_bias), high = fp16_to_float(float_to_fp16(bias));
+        return x == MMA_ONE ? high : bias - high;
     }
     const float *kernel = gradient_kernel(f, readout);
     return kernel && x < MMA_S ? kernel[x] : 0.0f;

@@ -8,8 +8,8 @@
  * Gates come out where the hidden state goes in, so that what lies between products stays in a lane: which input or output a column is may be
  * chosen, and is chosen below.
  *
- * A tile's 32 parameters are two groups of 16. Lane 4 g + t has parameter 4 g + t for all but the products, and rows g and g + 8 of group q are
- * parameters 4 g + 2 q and the next one: the four rows of four lanes are those lanes' own. */
+ * A tile's 32 parameters are two groups of 16. Lane 4 g + t has the features, averages and rates of parameter 4 g + t; of hidden states and products
+ * rows g and g + 8 of group q are parameters 4 g + 2 q and the next one: the four rows of four lanes are those lanes' own. */
 #ifndef LOPT_KERNELS_CUDA_MMA_CELL_H
 #define LOPT_KERNELS_CUDA_MMA_CELL_H
 
@@ -64,7 +64,7 @@ typedef enum mma_product {
 
 /* Which input of x a weight in register j (0, 1), half (0, 1) of lane t multiplies. */
 CELL_FN int mma_x_of(unsigned t, int j, int half) { return 8 * j + 2 * (int)t + half; }
-/* Which component of h, of r h and of the new h; -1: none. Of lanes t and t + 2 one gives the last component, the other 0. */
+/* Which component of h, of r h and of the new h; -1: none. Of one term, one of lanes t and t + 2 gives the last component, the other 0. */
 CELL_FN int mma_h_of(unsigned t, int j, int half) {
     if (j == 0) return 2 * (int)t + half;
     return half == 0 ? 8 + (int)t % 2 : -1;

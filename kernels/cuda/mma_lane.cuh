@@ -84,7 +84,7 @@ __device__ static inline float own_sum(unsigned lane, const mma_sums *groups, in
     return t_of(lane) % 2 ? last_sum(lane, groups, 1, odd) : last_sum(lane, groups, 0, odd);
 }
 
-/* The old state serves twice, far apart, and to make it again takes 17 instructions for each group. */
+/* The old state serves twice, far apart, and to make it again takes 37 instructions. */
 __device__ static inline void old_keep(const mma_lane<fp32_format> &lane, const fp32_format::state *h) {
     for (int i = 0; i < OLD_WORDS4; i++) memcpy(&lane.old[i * MMA_LANES + (int)lane.id], &h[i / 2].step[i % 2], sizeof(words4));
 }

@@ -2,6 +2,7 @@
 // as the CPU is.
 #include "tests/cuda/rig.h"
 #include "tests/oracle/hrnn.h"
+#include "tests/support/rising_rates.h"
 
 extern "C" {
 #include "csrc/optimizer/cuda.h"
@@ -73,21 +74,65 @@ TEST_P(Fp32OnDevice, BothWaysAreAsGoodAsTheCpu) {
     }
 }
 
-// Biases beyond what fp16 can say saturate gates, as they do on the CPU.
+// Biases beyond what fp16 can say saturate gates and rates, as they do on the CPU.
 TEST_P(Fp32OnDevice, HugeBiasesSaturate) {
     for (const char *state : {"fp32", "mixed"})
         for (float bias : {1e5f, -1e5f}) {
-            Model m({70});
-            const char *name = nullptr;
-            size_t offset = 0, shape[2];
-            for (size_t i = 0; lopt_weights_tensor(m.weights.p, i, &name, &offset, shape); i++)
-                if (std::string(name) == "param_rnn.gate_bias" || std::string(name) == "param_rnn.candidate_bias")
-                    for (size_t j = 0; j < shape[0] * shape[1]; j++) lopt_weights_data(m.weights.p)[offset + j] = bias;
+            Model m({70}), fast({70});
+            set_weights(m.weights.p, "param_rnn.gate_bias", bias);
+            set_weights(m.weights.p, "param_rnn.candidate_bias", bias);
+            raise_rates(fast.weights.p, bias);
+            Rig gates(gpu, m), rates(gpu, fast);
+            ASSERT_EQ(gates.create(state), LOPT_OK) << lopt_last_error();
+            ASSERT_EQ(rates.create(state), LOPT_OK) << lopt_last_error();
+            gates.run(0, 3);
+            rates.run(0, 1);
+            State of_gates = state_of(gates.opt.p), of_rates = state_of(rates.opt.p);
+            for (float h : of_gates["hidden.0"]) ASSERT_TRUE(std::fabs(h) <= 1.0f) << state << " " << bias << ": " << h;
+            for (float a : of_rates["log_lr.0"]) ASSERT_EQ(a, std::copysign(33.0f, bias)) << state; // rule 11
+        }
+}
+
+// The largest number, and the largest difference from what is wanted.
+std::pair<float, float> largest(const std::vector<float> &got, const std::vector<float> &want) {
+    std::pair<float, float> most = {0.0f, 0.0f};
+    for (size_t i = 0; i < want.size(); i++) {
+        most.first = std::fmax(most.first, std::fabs(want[i]));
+        const float error = std::fabs(got[i] - want[i]);
+        most.second = error <= most.second ? most.second : error; // a NaN stays
+    }
+    return most;
+}
+
+// Where decays are all but 0 or 1, a first step knows of none, averages forget at once or never, and mean squares never are below 0.
+TEST_P(Fp32OnDevice, DecaysMayBeAtTheirEnds) {
+    for (const char *state : {"fp32", "mixed"})
+        for (float bias : {45.0f, -45.0f}) {
+            Model m({70}), same({70});
+            for (Model *x : {&m, &same}) {
+                set_weights(x->weights.p, "scale_decay.bias", bias);
+                set_weights(x->weights.p, "input_decay.bias", bias);
+            }
             Rig rig(gpu, m);
             ASSERT_EQ(rig.create(state), LOPT_OK) << lopt_last_error();
-            rig.run(0, 3);
-            State after = state_of(rig.opt.p);
-            for (float h : after["hidden.0"]) ASSERT_TRUE(std::fabs(h) <= 1.0f) << state << " " << bias << ": " << h;
+            ASSERT_EQ(same.create(), LOPT_OK);
+            rig.run(0, 1);
+            same.run(0, 1);
+            std::map<std::string, float> size = {{"gradient_average.0", 0.0f}, {"mean_square.0", 0.0f}};
+            const float exact = std::string(state) == "fp32" ? 1e-6f : 0x1p-8f;
+            for (int step = 0; step < 3; step++) {
+                State got = state_of(rig.opt.p), want = state_of(same.opt.p);
+                for (auto &[part, most] : size) { // so far: what is forgotten leaves a rounding of itself
+                    const auto [now, error] = largest(got[part], want[part]);
+                    most = std::fmax(most, now);
+                    ASSERT_LE(error, most * exact) << state << " " << bias << ", step " << step << ", " << part;
+                }
+                for (float x : got["mean_square.0"]) ASSERT_GE(x, 0.0f) << state << " " << bias << ", step " << step;
+                for (Model *x : {&m, &same}) x->grads[0].assign(70, 0.0f);
+                rig.write(rig.grads, m.grads);
+                ASSERT_EQ(rig.step(), LOPT_OK);
+                ASSERT_EQ(same.step(), LOPT_OK);
+            }
         }
 }
 
