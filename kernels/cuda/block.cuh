@@ -73,6 +73,17 @@ template <class number> __device__ static inline void write_once(number *p, cons
 }
 #endif
 
+/* Four words of shared memory in one store, by all compilers: nvcc makes four of a struct's, which ptxas may or may not put together. */
+template <class number> __device__ static inline void write_four(number *p, const number &value) {
+#ifdef LOPT_CUDA_EMULATION
+    *p = value;
+#else
+    uint4 w;
+    memcpy(&w, &value, sizeof w);
+    *(uint4 *)p = w;
+#endif
+}
+
 enum { GPU_LINE = 128 }; /* bytes of a cache's line */
 /* Asks for the line of memory at p to be brought to the second cache. */
 __device__ static inline void prefetch_line(const void *p) {

@@ -108,8 +108,8 @@ __device__ static inline void x_write_row(uint32_t *row, const float *x, uint32_
         rest[2 * j + 1] = x[2 * j + 1] - fp16_to_float((uint16_t)(word[j] >> 16));
     }
     words4 *to = (words4 *)row;
-    to[0] = {{word[0], word[1], word[2], word[3]}};
-    to[1] = {{word[4], word[5], ones, 0}};
+    write_four(to, words4{{word[0], word[1], word[2], word[3]}});
+    write_four(to + 1, words4{{word[4], word[5], ones, 0}});
 }
 template <class format> __device__ static inline void x_write(const mma_lane<format> &lane, const float *x) {
     float rest[MMA_X], nothing[MMA_X];
@@ -129,7 +129,8 @@ template <class format> __device__ static inline x_inputs<format> x_group(const 
 /* Lane t has readout t of the rows of its four lanes. own [MMA_READOUTS]: all of its own row. By way of the rows of x, which all have read. */
 template <class format> __device__ static inline void own_readouts(const mma_lane<format> &lane, const mma_sums *sums, float *own) {
     __syncwarp();
-    *(floats4 *)(lane.x + lane.row) = {{sum_at(sums[0], 0, 1), sum_at(sums[0], 1, 1), sum_at(sums[1], 0, 1), sum_at(sums[1], 1, 1)}};
+    write_four((floats4 *)(lane.x + lane.row),
+               floats4{{sum_at(sums[0], 0, 1), sum_at(sums[0], 1, 1), sum_at(sums[1], 0, 1), sum_at(sums[1], 1, 1)}});
     __syncwarp();
     CELL_UNROLL
     for (int j = 0; j < MMA_READOUTS; j++) own[j] = ((const float *)(lane.x + lane.column))[j * X_PLACE_WORDS];

@@ -29,7 +29,7 @@ struct own_state {
  * take, `steps` operations. sigmoid, tanh: of sums scaled by mma_gate_scale; gated: r h over mma_gated_scale. `tile`: where it begins. Every lane must
  * come to `states`. */
 struct mixed_format {
-    static const int mixed = 1, terms = 1, steps = 1;
+    static const int terms = 1, steps = 1;
     static const unsigned floats = GPU_TILE * (MMA_P / 2 + MMA_S + 1); /* of a tile */
     typedef words2 weights;                                            /* of a lane, for one product */
     static __device__ float sigmoid(float sum) { return vf_sigmoid_twice(sum); }
@@ -52,7 +52,7 @@ struct mixed_format {
         own_state o;
         for (int s = 0; s < MMA_S; s++)
             o.gbar[s] = bf16_to_float((uint16_t)w.average.word[s]), o.lam[s] = bf16_to_float((uint16_t)(w.average.word[s] >> 16));
-        memcpy(&o.log_lr, &w.last.word[1], sizeof o.log_lr);
+        o.log_lr = bits_to_float(w.last.word[1]);
         return o;
     }
     static __device__ void store_averages(float *tile, unsigned lane, const own_state &o) {
@@ -61,8 +61,7 @@ struct mixed_format {
         write_once((words4 *)tile + MMA_LANES + lane, average);
     }
     static __device__ void store_rest(float *tile, unsigned lane, const hidden &h, float log_lr) {
-        words2 last = {{h.last, 0}};
-        memcpy(&last.word[1], &log_lr, sizeof log_lr);
+        const words2 last = {{h.last, float_to_bits(log_lr)}};
         write_once((words4 *)tile + lane, h.first);
         write_once((words2 *)(tile + 2 * 4 * MMA_LANES) + lane, last);
     }
@@ -98,7 +97,7 @@ struct mixed_format {
 };
 
 struct fp32_format {
-    static const int mixed = 0, terms = 2, steps = 2;
+    static const int terms = 2, steps = 2;
     static const unsigned floats = GPU_TILE * (MMA_P + 2 * MMA_S + 1); /* of a tile */
     typedef words4 weights;                                            /* [term][register] */
     static __device__ float sigmoid(float sum) { return vf_rcp(1.0f + vf_exp2_fast(sum)); }

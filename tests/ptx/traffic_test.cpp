@@ -45,7 +45,7 @@ TEST_P(PtxTraffic, IsWhatTheCostModelSays) {
     EXPECT_LT(double(advance.sectors_written), 1.01 * double(advance.first_sectors_written));
     EXPECT_LT(double(advance.sectors_written) * ptx::SECTOR_BYTES, 1.01 * double(advance.bytes_written));
     EXPECT_LT(double(apply.sectors_written), 1.01 * double(apply.first_sectors_written));
-    EXPECT_LT(double(advance.shared_passes), 1.4 * double(advance.shared_accesses)); // ptxas makes one store of four that PTX has
+    EXPECT_LT(double(advance.shared_passes), 1.05 * double(advance.shared_accesses)); // hardly any goes twice to a bank
 }
 // State, gradient and update; with attention, what waits for phase 2 too. Then true parameters, update, and the caller's.
 INSTANTIATE_TEST_SUITE_P(State, PtxTraffic,
