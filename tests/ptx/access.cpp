@@ -21,7 +21,9 @@ void sort_unique(std::vector<uint64_t> *v) {
 
 } // namespace
 
-Moment Warp::now(unsigned lane) const { return {block_.stretch, uint16_t(index_ * LANES + lane), barriers_}; }
+Moment Warp::now(unsigned lane) const {
+    return {block_.stretch, uint16_t(index_ * LANES + lane), barriers_, block_.known.empty() ? nullptr : &block_.known};
+}
 
 uint64_t Warp::address(const Instruction &i, unsigned lane) const { return registers_[i.address][lane] + uint64_t(i.offset); }
 
@@ -45,14 +47,21 @@ Warp::Target Warp::target(Space space, unsigned lane, uint64_t address, unsigned
     return t;
 }
 
+// A launch that began early knows of nothing that kernels have done, until it has waited for them.
+void Warp::must_have_followed(const char *does) const {
+    if (!followed_) throw Fault{std::string(does) + " without having waited for the launches before"};
+}
+
 void Warp::read(Space space, unsigned lane, uint64_t address, unsigned bytes, void *to) {
     const Target t = target(space, lane, address, bytes, "reads");
+    if (space == Space::GLOBAL && !followed_ && !t.watched->from_host(t.at, bytes)) must_have_followed("reads what a kernel wrote");
     if (t.watched) t.watched->read(block_.machine.stretches, now(lane), t.at, bytes, to);
     else std::memcpy(to, t.own ? t.own : block_.launch.params.data() + t.at, bytes);
 }
 
 void Warp::write(Space space, unsigned lane, uint64_t address, unsigned bytes, const void *from) {
     const Target t = target(space, lane, address, bytes, "writes");
+    if (space == Space::GLOBAL) must_have_followed("writes");
     if (t.watched) t.watched->write(block_.machine.stretches, now(lane), t.at, bytes, from);
     else if (t.own) std::memcpy(t.own, from, bytes);
     else throw Fault{"writes to its parameters"};
@@ -79,6 +88,7 @@ void Warp::load(const Instruction &i, uint32_t lanes) {
 void Warp::store(const Instruction &i, uint32_t lanes) {
     const unsigned width = i.bytes * unsigned(i.from.size());
     count(i, lanes, width);
+    noticed_ = true;
     each(lanes, [&](unsigned l) {
         uint8_t bytes[16];
         lane_ = l;
@@ -86,6 +96,30 @@ void Warp::store(const Instruction &i, uint32_t lanes) {
         if (to % width) throw Fault{"writes " + std::to_string(width) + " bytes to an address that is no multiple of them"};
         for (size_t k = 0; k < i.from.size(); k++) std::memcpy(bytes + k * i.bytes, &registers_[i.from[k]][l], i.bytes);
         write(i.space, l, to, width, bytes);
+    });
+}
+
+// Reads a word, if there is a place for it, and writes what is given, or the sum of both. One that leaves the word as it is may be a wait.
+void Warp::signal(const Instruction &i, uint32_t lanes) {
+    const bool reads = !i.to.empty(), writes = !i.from.empty();
+    if (reads) count_global(i, lanes, i.bytes, true);
+    if (writes) count_global(i, lanes, i.bytes, false);
+    each(lanes, [&](unsigned l) {
+        lane_ = l;
+        const uint64_t at = address(i, l);
+        if (at % i.bytes) throw Fault{"signals by an address that is no multiple of " + std::to_string(i.bytes)};
+        const Target t = target(i.space, l, at, i.bytes, "signals");
+        must_have_followed("signals");
+        Stretches &s = block_.machine.stretches;
+        const uint32_t given = writes ? uint32_t(registers_[i.from[0]][l]) : 0;
+        const uint32_t old = reads ? t.watched->read_signal(s, now(l), t.at, i.acquires ? &block_.heard : nullptr) : 0;
+        if (reads) registers_[i.to[0]][l] = old;
+        if (!writes) return;
+        noticed_ = noticed_ || !reads || given != 0;
+        t.watched->write_signal(s, now(l), t.at, old + given,
+                                !i.releases  ? Hands::NOTHING
+                                : i.acquires ? Hands::MORE
+                                             : Hands::ANEW);
     });
 }
 
@@ -98,18 +132,17 @@ void Warp::prefetch(const Instruction &i, uint32_t lanes) {
 }
 
 void Warp::count(const Instruction &i, uint32_t lanes, unsigned bytes) {
-    if (i.space == Space::GLOBAL) count_global(i, lanes, bytes);
+    if (i.space == Space::GLOBAL) count_global(i, lanes, bytes, i.kind == Kind::LOAD);
     else if (i.space == Space::SHARED) count_shared(i, lanes, bytes);
 }
 
-void Warp::count_global(const Instruction &i, uint32_t lanes, unsigned bytes) {
+void Warp::count_global(const Instruction &i, uint32_t lanes, unsigned bytes, bool reads) {
     std::vector<uint64_t> sectors;
     each(lanes, [&](unsigned l) {
         for (uint64_t s = address(i, l) / SECTOR_BYTES; s <= (address(i, l) + bytes - 1) / SECTOR_BYTES; s++) sectors.push_back(s);
     });
     sort_unique(&sectors);
     Traffic &t = block_.traffic;
-    const bool reads = i.kind == Kind::LOAD;
     uint64_t fresh = 0;
     for (uint64_t s : sectors) fresh += block_.machine.memory.touch(s * SECTOR_BYTES, reads, block_.number);
     (reads ? t.sectors_read : t.sectors_written) += sectors.size();

@@ -8,24 +8,44 @@
 namespace ptx {
 namespace {
 
-// A warp whose turn it is, or -1: none can go on.
-int next_of(const std::vector<std::unique_ptr<Warp>> &warps, std::mt19937 *dice) {
-    std::vector<int> ready;
-    for (size_t k = 0; k < warps.size(); k++)
-        if (warps[k]->state() == Warp::State::RUNNING) ready.push_back(int(k));
-    return ready.empty() ? -1 : ready[(*dice)() % ready.size()];
+// Turns in a row of which nobody else takes notice, until it is clear that nothing will come. A look for a signal between sleeps is one; where nothing
+// sleeps, a turn is hundreds of instructions.
+constexpr unsigned PATIENCE = 50000;
+
+// A block at work.
+struct Resident {
+    Resident(Machine *m, const Launch &l, Traffic *t, uint64_t number, unsigned index)
+        : block{*m, l, *t, number, index, m->stretches.next(index), Watched(l.kernel->shared_bytes), {}, {}} {
+        if (l.kernel->signals) block.known = block.heard = Clock(l.grid, 0);
+        for (unsigned k = 0; k < l.block / LANES; k++) warps.emplace_back(new Warp(&block, k));
+    }
+    bool any(Warp::State state) const {
+        return std::any_of(warps.begin(), warps.end(), [=](const auto &w) { return w->state() == state; });
+    }
+    Block block;
+    std::vector<std::unique_ptr<Warp>> warps;
+};
+using Residents = std::vector<std::unique_ptr<Resident>>;
+
+// One of the warps that can go on: there is one in every block at work.
+Warp *next_of(const Residents &residents, size_t *resident, std::mt19937 *dice) {
+    size_t ready = 0;
+    for (const auto &r : residents)
+        for (const auto &w : r->warps) ready += w->state() == Warp::State::RUNNING;
+    size_t chosen = (*dice)() % ready;
+    for (*resident = 0;; ++*resident)
+        for (const auto &w : residents[*resident]->warps)
+            if (w->state() == Warp::State::RUNNING && chosen-- == 0) return w.get();
 }
 
-void run_block(Block *b, std::mt19937 *dice) {
-    std::vector<std::unique_ptr<Warp>> warps;
-    for (unsigned k = 0; k < b->launch.block / LANES; k++) warps.emplace_back(new Warp(b, k));
-    for (;;) {
-        for (int k; (k = next_of(warps, dice)) >= 0;) warps[size_t(k)]->run(1 + (*dice)() % 1000);
-        const bool done = std::all_of(warps.begin(), warps.end(), [](const auto &w) { return w->state() == Warp::State::DONE; });
-        if (done) return;
-        b->stretch = b->machine.stretches.next(b->index);
-        for (auto &w : warps) w->pass_barrier();
-    }
+// After a turn of one of its warps, a block may be at a barrier, or done.
+void settle(Residents *residents, size_t resident) {
+    Resident &r = *(*residents)[resident];
+    if (r.any(Warp::State::RUNNING)) return;
+    if (r.any(Warp::State::AT_BARRIER)) {
+        r.block.pass_barrier();
+        for (auto &w : r.warps) w->pass_barrier();
+    } else residents->erase(residents->begin() + std::ptrdiff_t(resident));
 }
 
 } // namespace
@@ -39,9 +59,17 @@ void Machine::run(const Launch &l) {
     Traffic &t = traffic[l.kernel->name];
     t.launches++;
     const uint64_t number = stretches.begin_launch();
-    for (unsigned index : order) {
-        Block b = {*this, l, t, number, index, stretches.next(index), Watched(l.kernel->shared_bytes)};
-        run_block(&b, &dice);
+    const size_t most = l.kernel->signals ? std::max(resident, 1u) : 1;
+    Residents residents;
+    unsigned unnoticed = 0;
+    for (size_t next = 0, r = 0; next < order.size() || !residents.empty();) {
+        while (residents.size() < most && next < order.size())
+            residents.emplace_back(new Resident(this, l, &t, number, order[next++]));
+        Warp *w = next_of(residents, &r, &dice);
+        unnoticed = w->run(1 + dice() % 1000) ? 0 : unnoticed + 1;
+        if (unnoticed > PATIENCE)
+            throw w->fault("waits for ever: all blocks at work only wait, and no other begins before one of them ends");
+        settle(&residents, r);
     }
 }
 

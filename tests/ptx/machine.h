@@ -1,5 +1,6 @@
-// Runs a launch of a compiled kernel: blocks one after the other, their warps in turns, the lanes of a warp together where they stand at one
-// instruction. What a GPU would not allow, or allow without saying what comes of it, is a Fault that names the kernel, the line and the thread.
+// Runs a launch of a compiled kernel: blocks one after the other, or several at once where they signal to each other; their warps in turns, the lanes
+// of a warp together where they stand at one instruction. What a GPU would not allow, or allow without saying what comes of it, is a Fault that names
+// the kernel, the line and the thread.
 #pragma once
 #include "tests/ptx/memory.h"
 
@@ -19,6 +20,7 @@ struct Launch {
     const Kernel *kernel;
     unsigned grid = 1, block = 1;
     std::vector<uint8_t> params;
+    bool early = false; // it may begin before those before it have ended
 };
 
 class Machine {
@@ -27,6 +29,7 @@ public:
     Memory memory;
     Stretches stretches;
     std::map<std::string, Traffic> traffic; // by the kernel
+    unsigned resident = 5;                  // the most blocks that are at work at once
     unsigned schedule = 0;                  // another one for every number: the order of blocks, and of the turns of warps
 
     void run(const Launch &l);

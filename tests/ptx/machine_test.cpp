@@ -1,52 +1,12 @@
 // The machine itself: that it computes what PTX says, and that it sees what must not be.
-#include <gtest/gtest.h>
-
 #include <cmath>
-#include <cstring>
 
-#include "tests/ptx/machine.h"
+#include "tests/ptx/bench.h"
 
 namespace {
 
-// A kernel with one parameter, the address of `bytes` bytes that the host has written, or not.
-struct Bench {
-    ptx::Machine machine;
-    uint64_t memory = 0;
-    size_t bytes = 1024;
-
-    explicit Bench(bool written = true) {
-        size_t at = 0;
-        memory = machine.memory.allocate(0, bytes);
-        if (written) machine.memory.find(memory, bytes, &at)->memory.written_by_host(0, bytes);
-    }
-    // The sentence of the fault, or "".
-    std::string run(const std::string &body, unsigned grid = 1, unsigned block = 64) {
-        const std::string text = ".version 9.0\n.visible .entry k(\n.param .u64 k_param_0\n)\n{\n.shared .align 16 .b8 s[4096];\n"
-                                 "ld.param.u64 %rd1, [k_param_0];\nmov.u32 %r1, %tid.x;\nmov.u32 %r2, %ctaid.x;\n"
-                                 "mul.wide.u32 %rd2, %r1, 4;\nadd.s64 %rd3, %rd1, %rd2;\nshl.b32 %r3, %r1, 2;\nmov.u32 %r4, s;\n"
-                                 "add.s32 %r5, %r4, %r3;\n" +
-                                 body + "ret;\n}\n";
-        try {
-            ptx::read_program(text, &machine.kernels);
-            ptx::Launch l = {&machine.kernels.at("k"), grid, block, std::vector<uint8_t>(8)};
-            std::memcpy(l.params.data(), &memory, 8);
-            machine.run(l);
-        } catch (const ptx::Fault &f) {
-            return f.sentence;
-        }
-        return "";
-    }
-    template <class T> T at(size_t i) {
-        size_t where = 0;
-        T value;
-        std::memcpy(&value, machine.memory.find(memory, bytes, &where)->memory.data.data() + i * sizeof(T), sizeof(T));
-        return value;
-    }
-};
-
-void expect_fault(const std::string &got, const char *words) {
-    EXPECT_NE(got.find(words), std::string::npos) << "\"" << got << "\" instead of " << words;
-}
+using ptx::Bench;
+using ptx::expect_fault;
 
 TEST(PtxMachine, LanesThatWentDifferentWaysComeTogether) {
     Bench b; // lane i adds i up i times, odd ones twice as much
@@ -93,6 +53,18 @@ TEST(PtxMachine, BlocksMayNotMeet) {
                        2),
                  "nothing orders the two");
     EXPECT_EQ(b.run("st.global.u32 [%rd3], 7;\n", 2), "") << "the same number from all";
+}
+
+TEST(PtxMachine, LaunchesThatBeginEarlyWaitForThoseBefore) {
+    const std::string wait = "griddepcontrol.wait;\n", read = "ld.global.u32 %r6, [%rd3];\n", write = "st.global.u32 [%rd3], %r1;\n";
+    Bench b;
+    EXPECT_EQ(b.run(read + wait, 1, 64, true), "") << "what the host has written is there";
+    expect_fault(b.run(write + wait, 1, 64, true), "writes without having waited");
+    EXPECT_EQ(b.run(wait + "griddepcontrol.launch_dependents;\n" + write, 1, 64, true), "");
+    expect_fault(b.run(read + wait, 1, 64, true), "reads what a kernel wrote without having waited");
+    expect_fault(b.run("griddepcontrol.launch_dependents;\n" + wait, 1, 64, true), "lets the next launch begin without having waited");
+    expect_fault(b.run("", 1, 64, true), "ends without having waited");
+    EXPECT_EQ(b.run(read + write), "") << "others begin when those before have ended";
 }
 
 TEST(PtxMachine, MemoryIsWatched) {
@@ -171,6 +143,9 @@ TEST(PtxMachine, ArithmeticIsAsWritten) {
     EXPECT_EQ(result_of("mov.f32 %f1, 0f33800001;\ncvt.rn.f16.f32 %rs1, %f1;\ncvt.f32.f16 %f3, %rs1;\n"), 0x1p-24f);
     EXPECT_EQ(result_of("mov.f32 %f1, 0f3F808001;\ncvt.rn.bf16.f32 %rs1, %f1;\nmov.b32 %r10, {0, %rs1};\nmov.b32 %f3, %r10;\n"),
               0x1.02p0f);
+    EXPECT_EQ(result_of("cvt.rzi.u32.f64 %r10, 0d4006000000000000;\ncvt.rn.f32.u32 %f3, %r10;\n"), 2.0f);    // 2.75
+    EXPECT_EQ(result_of("cvt.rzi.u32.f64 %r10, 0d4202000000000000;\ncvt.rn.f32.u32 %f3, %r10;\n"), 0x1p32f); // the largest
+    EXPECT_EQ(result_of("not.b64 %rd9, 5;\nmax.u64 %rd9, %rd9, 7;\ncvt.u32.u64 %r10, %rd9;\ncvt.rn.f32.s32 %f3, %r10;\n"), -6.0f);
     // approximate ones are wrong, but no more than they may be
     const float power = result_of("mov.f32 %f1, 0f3EAAAAAB;\nex2.approx.ftz.f32 %f3, %f1;\n");
     EXPECT_NE(power, std::exp2(0x1.555556p-2f));

@@ -109,6 +109,7 @@ void add_integers(std::map<std::string, Operation> *t) {
     o["min.s32"] = two<I, I>([](I a, I b) { return a < b ? a : b; });
     o["max.s32"] = two<I, I>([](I a, I b) { return a > b ? a : b; });
     o["min.u64"] = two<W, W>([](W a, W b) { return a < b ? a : b; });
+    o["max.u64"] = two<W, W>([](W a, W b) { return a > b ? a : b; });
     o["setp.eq.b64"] = two<W, W>([](W a, W b) { return uint8_t(a == b); });
     o["setp.ne.b64"] = two<W, W>([](W a, W b) { return uint8_t(a != b); });
     o["and.b16"] = o["and.b32"] = o["and.b64"] = o["and.pred"] = two<W, W>([](W a, W b) { return a & b; });
@@ -116,6 +117,7 @@ void add_integers(std::map<std::string, Operation> *t) {
     o["xor.b32"] = o["xor.b64"] = o["xor.pred"] = two<W, W>([](W a, W b) { return a ^ b; });
     o["not.pred"] = one<W>([](W a) { return a ^ 1; });
     o["not.b32"] = one<U>([](U a) { return ~a; });
+    o["not.b64"] = one<W>([](W a) { return ~a; });
     o["shl.b32"] = two<U, U>([](U a, U n) { return n > 31 ? 0 : a << n; });
     o["shl.b64"] = two<W, U>([](W a, U n) { return n > 63 ? 0 : a << n; });
     o["shr.u16"] = two<H, U>([](H a, U n) { return H(n > 15 ? 0 : a >> n); });
@@ -219,6 +221,7 @@ void add_conversions(std::map<std::string, Operation> *t) {
     o["cvt.rn.f32.u32"] = one<U>([](U a) { return float(a); });
     o["cvt.rn.f64.u64"] = one<W>([](W a) { return double(a); });
     o["cvt.rzi.u64.f64"] = one<double>([](double a) { return a > 0.0 ? W(a) : 0; });
+    o["cvt.rzi.u32.f64"] = one<double>([](double a) { return a > 0.0 ? a < 0x1p32 ? U(a) : ~U(0) : 0; });
     o["cvt.ftz.f64.f32"] = one<float>([](float a) { return double(flush(a)); });
     o["cvt.rn.ftz.f32.f64"] = one<double>([](double a) { return flush(float(a)); });
     o["cvt.ftz.sat.f32.f32"] = one<float>([](float a) { return a > 0.0f ? flush(std::fmin(a, 1.0f)) : 0.0f; });

@@ -118,6 +118,7 @@ private:
         operands(rest, &i);
         if (i.kind == Kind::ARITHMETIC && !i.operation) i.operation = moved(name, i);
         if (i.kind == Kind::ARITHMETIC && !i.operation) throw Fault{"unknown instruction " + name};
+        kernel_.signals = kernel_.signals || i.kind == Kind::SIGNAL;
         kernel_.code.push_back(i);
     }
     // mov between a register and its parts.
@@ -140,18 +141,23 @@ private:
     static void kind_of(const std::string &name, Instruction *i) {
         const std::vector<std::string> words = split(name, '.');
         const std::string &first = words[0];
-        if (first == "ld" || first == "st") {
+        if (is_signal(name, i)) i->kind = Kind::SIGNAL, i->bytes = 4;
+        else if (first == "ld" || first == "st") {
             i->kind = first == "ld" ? Kind::LOAD : Kind::STORE;
             for (const std::string &w : words) {
                 if (w == "shared") i->space = Space::SHARED;
                 else if (w == "local") i->space = Space::LOCAL;
                 else if (w == "param") i->space = Space::PARAM;
+                else if (w == "acquire" || w == "release") throw Fault{"unknown instruction " + name};
             }
             i->bytes = bytes_of(words.back());
             i->is_signed = words.back()[0] == 's';
         } else if (first == "bra") i->kind = Kind::BRANCH;
         else if (first == "ret" || first == "exit") i->kind = Kind::RETURN;
         else if (name == "prefetch.global.L2") i->kind = Kind::PREFETCH;
+        else if (name == "nanosleep.u32") i->kind = Kind::SLEEP;
+        else if (name == "griddepcontrol.wait") i->kind = Kind::FOLLOW;
+        else if (name == "griddepcontrol.launch_dependents") i->kind = Kind::LEAD;
         else if (name == "bar.sync") i->kind = Kind::BARRIER;
         else if (name == "bar.warp.sync") i->kind = Kind::WARP_BARRIER;
         else if (name == "shfl.sync.bfly.b32") i->kind = Kind::SHUFFLE;
@@ -160,13 +166,25 @@ private:
         else i->operation = arithmetic(name);
     }
 
+    static bool is_signal(const std::string &name, Instruction *i) {
+        const std::string add = ".gpu.global.add.u32";
+        i->releases = name == "st.release.gpu.global.u32" || name == "atom.acq_rel" + add;
+        i->acquires = name == "ld.acquire.gpu.global.u32" || name == "atom.acq_rel" + add;
+        return i->releases || i->acquires || name == "atom.relaxed" + add;
+    }
+
+    static bool has_result(const Instruction &i) {
+        if (i.kind == Kind::SIGNAL) return i.acquires || !i.releases; // all but st
+        return i.kind != Kind::STORE && i.kind != Kind::SLEEP && i.kind != Kind::BARRIER && i.kind != Kind::WARP_BARRIER;
+    }
+
     // Which of the operands are written: the first, which may be of several parts.
     void operands(const std::string &s, Instruction *i) {
         if (i->kind == Kind::BRANCH) {
             i->label = s;
             return;
         }
-        bool first = i->kind != Kind::STORE && i->kind != Kind::BARRIER && i->kind != Kind::WARP_BARRIER, inside = false;
+        bool first = has_result(*i), inside = false;
         std::string word;
         const auto take = [&] {
             word = trimmed(word);

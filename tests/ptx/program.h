@@ -17,7 +17,24 @@ struct Fault {
     std::string sentence;
 };
 
-enum class Kind { ARITHMETIC, LOAD, STORE, PREFETCH, BRANCH, RETURN, BARRIER, WARP_BARRIER, SHUFFLE, MATRIX_LOAD, MATRIX_PRODUCT };
+// A signal reads a word by which blocks tell others of what they have done, writes it, or adds to it.
+enum class Kind {
+    ARITHMETIC,
+    LOAD,
+    STORE,
+    SIGNAL,
+    PREFETCH,
+    SLEEP,
+    FOLLOW, // waits for the launches before
+    LEAD, // lets the next one begin
+    BRANCH,
+    RETURN,
+    BARRIER,
+    WARP_BARRIER,
+    SHUFFLE,
+    MATRIX_LOAD,
+    MATRIX_PRODUCT
+};
 enum class Space { GLOBAL, SHARED, LOCAL, PARAM };
 
 struct Instruction;
@@ -33,8 +50,9 @@ struct Instruction {
     bool guard_negated = false;
     std::vector<int> to, from;
     Space space = Space::GLOBAL;
-    unsigned bytes = 0;      // of an element of a load or store
-    bool is_signed = false;  // ... that is extended
+    unsigned bytes = 0;     // of an element of a load or store
+    bool is_signed = false; // ... that is extended
+    bool acquires = false, releases = false;
     int address = -1;        // the register with the address
     int64_t offset = 0;      // to be added to it
     size_t target = 0;       // of a branch
@@ -51,6 +69,8 @@ struct Kernel {
     std::vector<Parameter> params;
     size_t param_bytes = 0, shared_bytes = 0, local_bytes = 0;
     int registers = 0;
+    bool follows = false; // may begin before the launches before it have ended
+    bool signals = false;                             // somewhere in its code
     std::vector<std::pair<int, uint64_t>> constants;  // registers with a value for all lanes and for ever
     std::vector<std::pair<int, std::string>> special; // registers such as %tid.x
     std::vector<Instruction> code;

@@ -257,6 +257,9 @@ cudaError_t cudaLaunchKernelExC(const cudaLaunchConfig_t *config, const void *fu
     if (config->gridDim.x == 0 || config->gridDim.y != 1 || config->blockDim.y != 1 || config->blockDim.x % ptx::LANES)
         return returns(cudaErrorInvalidConfiguration);
     ptx::Launch l = {k, config->gridDim.x, config->blockDim.x, std::vector<uint8_t>(k->param_bytes)};
+    for (unsigned i = 0; i < config->numAttrs; i++)
+        l.early = l.early || (config->attrs[i].id == cudaLaunchAttributeProgrammaticStreamSerialization &&
+                              config->attrs[i].val.programmaticStreamSerializationAllowed);
     for (size_t i = 0; i < k->params.size(); i++) std::memcpy(l.params.data() + k->params[i].at, args[i], k->params[i].bytes);
     gpus().enqueue(s, [l] {
         gpus().machine.schedule = unsigned(emulation::schedule);

@@ -5,9 +5,18 @@
 
 namespace ptx {
 
+// A block hands on what it has done before its last barrier, and what it knew there.
+void Block::pass_barrier() {
+    if (!known.empty()) {
+        learn(&known, heard);
+        known[index] = stretch;
+    }
+    stretch = machine.stretches.next(index);
+}
+
 Warp::Warp(Block *b, unsigned index)
     : block_(*b), index_(index), registers_(new Register[size_t(b->launch.kernel->registers)]()),
-      local_(LANES * b->launch.kernel->local_bytes, 0xff), groups_(1, Group{0, ALL_LANES, false}) {
+      local_(LANES * b->launch.kernel->local_bytes, 0xff), groups_(1, Group{0, ALL_LANES, false}), followed_(!b->launch.early) {
     const Kernel &k = *b->launch.kernel;
     for (const auto &c : k.constants) std::fill_n(registers_[c.first], LANES, c.second);
     for (const auto &s : k.special)
@@ -43,14 +52,20 @@ size_t Warp::choose() {
     return best;
 }
 
-void Warp::run(unsigned instructions) {
+bool Warp::run(unsigned instructions) {
+    asleep_ = noticed_ = false;
     try {
-        while (state_ == State::RUNNING && instructions-- > 0) step(choose());
+        while (state_ == State::RUNNING && !asleep_ && instructions-- > 0) step(choose());
     } catch (const Fault &f) {
-        const std::string where = current_ ? " at line " + std::to_string(current_->line) + ", \"" + current_->text + "\"" : "";
-        throw Fault{block_.launch.kernel->name + where + ", block " + std::to_string(block_.index) + ", thread " +
-                    std::to_string(index_ * LANES + lane_) + ": " + f.sentence};
+        throw fault(f.sentence);
     }
+    return noticed_ || state_ != State::RUNNING;
+}
+
+Fault Warp::fault(const std::string &sentence) const {
+    const std::string where = current_ ? " at line " + std::to_string(current_->line) + ", \"" + current_->text + "\"" : "";
+    return {block_.launch.kernel->name + where + ", block " + std::to_string(block_.index) + ", thread " +
+            std::to_string(index_ * LANES + lane_) + ": " + sentence};
 }
 
 void Warp::step(size_t group) {
@@ -70,7 +85,10 @@ void Warp::step(size_t group) {
         groups_[group].lanes &= ~lanes;
         groups_[group].at++;
         if (groups_[group].lanes == 0) groups_.erase(groups_.begin() + std::ptrdiff_t(group));
-        if (groups_.empty()) state_ = State::DONE;
+        if (groups_.empty()) {
+            must_have_followed("ends");
+            state_ = State::DONE;
+        }
         return;
     }
     if (i.kind >= Kind::BARRIER && !together(group, i)) return;
@@ -106,7 +124,11 @@ void Warp::execute(const Instruction &i, uint32_t lanes) {
     case Kind::ARITHMETIC: i.operation(registers_.get(), i, lanes); break;
     case Kind::LOAD: load(i, lanes); break;
     case Kind::STORE: store(i, lanes); break;
+    case Kind::SIGNAL: signal(i, lanes); break;
     case Kind::PREFETCH: prefetch(i, lanes); break;
+    case Kind::SLEEP: asleep_ = true; break;
+    case Kind::FOLLOW: followed_ = true; break;
+    case Kind::LEAD: must_have_followed("lets the next launch begin"); break;
     case Kind::BARRIER: state_ = State::AT_BARRIER; break;
     case Kind::WARP_BARRIER: barriers_++; break;
     case Kind::SHUFFLE: shuffle(i); break;

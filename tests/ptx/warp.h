@@ -13,6 +13,9 @@ struct Block {
     unsigned index;
     uint32_t stretch;
     Watched shared;
+    Clock known, heard; // of the launch's blocks, where they signal: heard counts from the next barrier on
+
+    void pass_barrier();
 };
 
 class Warp {
@@ -20,8 +23,10 @@ public:
     Warp(Block *b, unsigned index);
     enum class State { RUNNING, AT_BARRIER, DONE };
     State state() const { return state_; }
-    void run(unsigned instructions); // at most
+    // At most so many. Returns whether there was one of which others may take notice: all else may be a wait for them.
+    bool run(unsigned instructions);
     void pass_barrier();
+    Fault fault(const std::string &sentence) const; // with the place where it stands
 
 private:
     // Lanes that stand at one instruction. Waiting: for others of the warp to come there.
@@ -41,7 +46,9 @@ private:
     // memory: access.cpp
     void load(const Instruction &i, uint32_t lanes);
     void store(const Instruction &i, uint32_t lanes);
+    void signal(const Instruction &i, uint32_t lanes);
     void prefetch(const Instruction &i, uint32_t lanes);
+    void must_have_followed(const char *does) const;
     struct Target {
         Watched *watched = nullptr; // else
         uint8_t *own = nullptr;     // else it is a parameter
@@ -52,7 +59,7 @@ private:
     void write(Space space, unsigned lane, uint64_t address, unsigned bytes, const void *from);
     uint64_t address(const Instruction &i, unsigned lane) const;
     void count(const Instruction &i, uint32_t lanes, unsigned bytes);
-    void count_global(const Instruction &i, uint32_t lanes, unsigned bytes);
+    void count_global(const Instruction &i, uint32_t lanes, unsigned bytes, bool reads);
     void count_shared(const Instruction &i, uint32_t lanes, unsigned bytes);
     Moment now(unsigned lane) const;
 
@@ -67,8 +74,10 @@ private:
     std::unique_ptr<Register[]> registers_;
     std::vector<uint8_t> local_; // [lane][local_bytes]
     std::vector<Group> groups_;
-    uint16_t barriers_ = 0; // of this warp in this stretch
-    unsigned lane_ = 0;     // whose work a fault is about
+    bool followed_;                         // has waited for the launches before, or need not
+    uint16_t barriers_ = 0;                 // of this warp in this stretch
+    unsigned lane_ = 0;                     // whose work a fault is about
+    bool asleep_ = false, noticed_ = false; // in this turn
     const Instruction *current_ = nullptr;
 };
 
