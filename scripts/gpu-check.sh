@@ -73,6 +73,10 @@ else
 fi
 check "what compiled code allows, predicted" bounds.txt python3 scripts/gpu-budget.py --bounds
 check "bench step" step.txt $build/lopt bench step --device cuda --seconds 1 --json "$out/step.json"
+# The same with a kernel for each phase whatever the size, and with one from phase 1 on: to see that each size goes the faster way.
+for launches in phases fused; do
+    check "bench step, launches: $launches" step-$launches.txt $build/lopt bench step --device cuda --attention on --seconds 0.5 --launches $launches
+done
 if [ $quick = no ]; then
     if python3 -c 'import torch; assert torch.cuda.is_available()' 2>/dev/null; then
         check "rivals" rivals.txt timeout 300 python3 scripts/bench-rivals.py --library $build/liblopt.so

@@ -13,16 +13,18 @@ fi
 mkdir -p "$out"
 [ -n "${2:-}" ] || scripts/build.sh $build -DLOPT_TESTS=OFF -DLOPT_CUDA=ON || exit 1
 run="$build/lopt bench step --device cuda --params 30M --attention on --seconds 0.1"
+phases="$run --launches phases"
 found=no
 if command -v ncu >/dev/null 2>&1; then
     found=yes
     # Each kernel of the steps once it is warm, of both kinds of state. The percentages are of this GPU's peaks: whichever of the two is larger is the
     # roof it is under. The GPU's clocks stay as they are.
     rm -f "$out"/lopt_*.csv
-    for kernel in prepare advance_attending_split advance_attending_mma gather finish apply; do
+    for kernel in prepare step_attending_split step_attending_mma advance_attending_split advance_attending_mma gather finish apply; do
         echo "profiling lopt_$kernel" >&2
+        case $kernel in prepare | step_*) command=$run ;; *) command=$phases ;; esac
         ncu --force-overwrite --export "$out/lopt_$kernel" --kernel-name "lopt_$kernel" --launch-skip 5 --launch-count 1 --clock-control none --set roofline --metrics dram__bytes.sum \
-            --section SpeedOfLight --section LaunchStats --section Occupancy --section SchedulerStats --section WarpStateStats $run \
+            --section SpeedOfLight --section LaunchStats --section Occupancy --section SchedulerStats --section WarpStateStats $command \
             >"$out/ncu-$kernel.txt" 2>&1 ||
             { tail -n 5 "$out/ncu-$kernel.txt"; echo "Nsight Compute failed; it often needs root (NVreg_RestrictProfilingToAdminUsers)." >&2; break; }
         ncu --import "$out/lopt_$kernel.ncu-rep" --csv --page raw --metrics \
@@ -45,7 +47,7 @@ END
 fi
 if command -v nsys >/dev/null 2>&1; then
     found=yes
-    nsys profile --force-overwrite true --trace cuda,nvtx --output "$out/run" $run >"$out/nsys.txt" 2>&1 || tail -n 5 "$out/nsys.txt"
+    nsys profile --force-overwrite true --trace cuda,nvtx --output "$out/run" $phases >"$out/nsys.txt" 2>&1 || tail -n 5 "$out/nsys.txt"
     nsys stats --report nvtx_sum,cuda_gpu_kern_sum "$out/run.nsys-rep" 2>/dev/null
 fi
 if [ $found = no ]; then

@@ -6,6 +6,7 @@
 #include "base/memory.h"
 #include "base/status.h"
 #include "csrc/bench/clock.h"
+#include "csrc/optimizer/cuda.h"
 #include "kernels/cuda/gpu.h"
 #include "lopt/meta.h"
 
@@ -84,6 +85,8 @@ static lopt_status make_optimizer(gpu_bench *b) {
     LOPT_TRY(lopt_weights_init(o->weights, 0, &w));
     const lopt_status status = lopt_optimizer_create(w, &options, o->num_tensors, o->counts, b->params, b->stream, &b->opt);
     lopt_weights_free(w);
+    if (status == LOPT_OK && o->launches && strcmp(o->launches, "auto") != 0)
+        cuda_set_fused(b->opt, strcmp(o->launches, "fused") == 0);
     return status;
 }
 
@@ -169,6 +172,9 @@ lopt_status lopt_gpu_step_measure(const lopt_gpu_step_options *o, lopt_gpu_step 
                "a GPU's steps cannot be timed: options, out and counts must not be NULL, the device not be negative");
     gpu_bench b = {.o = o, .gpu = gpu_runtime_current(), .number_size = o->dtype == NULL || strcmp(o->dtype, "fp32") == 0 ? 4 : 2};
     LOPT_CHECK(b.gpu != NULL, LOPT_ERR_UNSUPPORTED, "device \"cuda\": not in this build, which has the CPU alone");
+    LOPT_CHECK(o->launches == NULL || strcmp(o->launches, "auto") == 0 || strcmp(o->launches, "phases") == 0 ||
+                   strcmp(o->launches, "fused") == 0,
+               LOPT_ERR_ARGUMENT, "a GPU's steps cannot be timed: launches \"%s\": it must be auto, phases or fused", o->launches);
     for (size_t i = 0; i < o->num_tensors; i++) b.total += o->counts[i];
     const lopt_status status = measure(&b, &result);
     bench_free(&b);

@@ -16,7 +16,7 @@
 #include "lopt/meta.h"
 #include "samples.h"
 
-enum { KEY_DEVICE = 'd', KEY_PARAMS = 'p', KEY_TENSORS = 't', KEY_THREADS = 'j', KEY_ATTENTION = 'a', KEY_SECONDS = 's', KEY_JSON = 'o' };
+enum { KEY_DEVICE = 'd', KEY_PARAMS = 'p', KEY_TENSORS = 't', KEY_THREADS = 'j', KEY_ATTENTION = 'a', KEY_LAUNCHES = 'l', KEY_SECONDS = 's', KEY_JSON = 'o' };
 enum { LIST_MAX = 16 };
 
 static const struct argp_option options[] = {
@@ -25,6 +25,8 @@ static const struct argp_option options[] = {
     {"tensors", KEY_TENSORS, "N", 0, "Tensors that the parameters are split into (default 1)", 0},
     {"threads", KEY_THREADS, "N,...", 0, "Numbers of threads (default: 1 and all)", 0},
     {"attention", KEY_ATTENTION, "on|off|both", 0, "With or without attention (default both)", 0},
+    {"launches", KEY_LAUNCHES, "auto|phases|fused", 0,
+     "On a GPU: a kernel for each phase of a step, or one from phase 1 on (default auto: whichever suits the model's size)", 0},
     {"seconds", KEY_SECONDS, "S", 0, "Time for each row (default 2)", 0},
     {"json", KEY_JSON, "FILE", 0, "Write the rows there as well", 0},
     {0},
@@ -38,6 +40,7 @@ static const cli_syntax syntax = {"lopt bench step", options, NULL,
                                   "Examples:\n"
                                   "  lopt bench step\n"
                                   "  lopt bench step --device cuda\n"
+                                  "  lopt bench step --device cuda --launches phases\n"
                                   "  lopt bench step --params 25M --threads 1,2,4 --attention on --json step.json\n"};
 
 typedef struct step_job {
@@ -46,7 +49,7 @@ typedef struct step_job {
     int params_given;
     int attention[2], num_attention;
     double seconds;
-    const char *json, *device;
+    const char *json, *device, *launches;
 } step_job;
 
 /* A model and its optimizer. */
@@ -66,6 +69,11 @@ static int take(void *self, int key, const char *value) {
     case KEY_TENSORS: return cli_whole_number("--tensors", value, 1, 1000000, &job->tensors);
     case KEY_SECONDS: return cli_positive_number("--seconds", value, 3600, &job->seconds);
     case KEY_JSON: job->json = value; return 0;
+    case KEY_LAUNCHES:
+        job->launches = value;
+        if (strcmp(value, "auto") != 0 && strcmp(value, "phases") != 0 && strcmp(value, "fused") != 0)
+            return cli_error(CLI_USAGE, "--launches %s: it must be auto, phases or fused", value);
+        return 0;
     case KEY_ATTENTION:
         job->num_attention = strcmp(value, "both") == 0 ? 2 : 1;
         if (job->num_attention == 1) job->attention[0] = strcmp(value, "on") == 0;
@@ -191,13 +199,14 @@ static int run_on(step_job *job) {
                                   job->params_given ? job->num_params : 0,
                                   (size_t)job->tensors,
                                   job->seconds,
-                                  job->json};
+                                  job->json,
+                                  job->launches};
     return bench_step_gpu(&on_gpu);
 }
 
 int bench_step(int argc, char **argv) {
     step_job job = {.params = {1000000, 5000000, 25000000}, .num_params = 3, .tensors = 1, .attention = {1, 0}, .num_attention = 2,
-                    .seconds = 2.0};
+                    .seconds = 2.0, .launches = "auto"};
     int status = CLI_DONE;
     return cli_parse(&syntax, argc, argv, take, &job, &status) ? run_on(&job) : status;
 }

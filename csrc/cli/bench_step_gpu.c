@@ -25,6 +25,7 @@ static int measure_row(const bench_gpu_job *job, const bench_shape *shape, int a
     o.weights = attention ? "attention=1" : "attention=0";
     o.state_dtype = mixed ? "mixed" : "fp32";
     o.graph = graph;
+    o.launches = job->launches;
     o.seconds = job->seconds;
     const lopt_status status = lopt_gpu_step_measure(&o, &r);
     const double n = (double)bench_shape_total(shape), bytes = bytes_of(mixed, attention), rate = n / r.seconds;
@@ -34,7 +35,8 @@ static int measure_row(const bench_gpu_job *job, const bench_shape *shape, int a
         return 0;
     }
     if (status != LOPT_OK) return cli_library_error();
-    if (json_array_size(rows) == 0) printf("%s, copy %.0f GB/s\n\n", r.device, 1e-9 * r.copy_per_second);
+    if (json_array_size(rows) == 0)
+        printf("%s, copy %.0f GB/s, launches: %s\n\n", r.device, 1e-9 * r.copy_per_second, job->launches);
     if (json_array_size(rows) == 0)
         printf("%-10s %7s  %-3s %-5s %-6s %10s %12s %8s %8s %9s\n", "model", "params", "att", "state", "by", "ms", "params/s",
                "GB/s", "of copy", "B/param");
@@ -43,8 +45,8 @@ static int measure_row(const bench_gpu_job *job, const bench_shape *shape, int a
            console_scaled(rate, rate_text), 1e-9 * rate * bytes, 100 * rate * bytes / r.copy_per_second, r.bytes_held / n,
            1e3 * r.low, 1e3 * r.high);
     fflush(stdout);
-    json_array_append_new(rows, json_pack("{s:s, s:s, s:f, s:i, s:b, s:s, s:b, s:f, s:f, s:f, s:f, s:f}", "device", r.device,
-                                          "model", shape->name, "parameters", n, "tensors", (int)shape->num_tensors, "attention",
+    json_array_append_new(rows, json_pack("{s:s, s:s, s:s, s:f, s:i, s:b, s:s, s:b, s:f, s:f, s:f, s:f, s:f}", "device",
+                                          r.device, "launches", job->launches, "model", shape->name, "parameters", n, "tensors", (int)shape->num_tensors, "attention",
                                           attention, "state", o.state_dtype, "graph", graph, "seconds", r.seconds,
                                           "parameters_per_second", rate, "bytes", bytes, "share_of_copy",
                                           rate * bytes / r.copy_per_second, "bytes_held", r.bytes_held / n));

@@ -8,16 +8,26 @@
 #include "csrc/optimizer/optimizer.h"
 #include "kernels/cuda/gpu.h"
 
-enum { CUDA_STAGING = 1 << 16 }; /* floats on their way between a state file and the device */
+enum {
+    CUDA_STAGING = 1 << 16, /* floats on their way between a state file and the device */
+    /* Parameters from which on a step is one launch from phase 1 on. In smaller models chunks are so short that to count them costs what the launches
+     * of phases do. */
+    CUDA_FUSED_FROM = 4 << 20
+};
 
 typedef struct cuda_optimizer {
     lopt_optimizer common; /* first: the two pointers are one */
     const gpu_runtime *gpu;
+    unsigned multiprocessors;
+    int fused; /* from phase 1 on in one launch, where the model has a list of work */
     gpu_model model; /* its pointers go into `memory`; the caller's scalars are filled in per step */
     void *memory;                           /* the device's */
     float *staging;                         /* [CUDA_STAGING] of it */
     const void **seen_params, **seen_grads; /* [num_tensors] pointers that were found good */
 } cuda_optimizer;
+
+/* How steps are launched from now on; the bits are the same. */
+void cuda_set_fused(lopt_optimizer *opt, int fused);
 
 /* The model's memory, and in it everything that does not depend on the caller's parameters. */
 lopt_status cuda_plan(cuda_optimizer *opt, const lopt_weights *w, void *stream);

@@ -76,29 +76,32 @@ static lopt_status seen_alloc(cuda_optimizer *opt, const void ***out) {
     return LOPT_OK;
 }
 
-static lopt_status reach(int device, const gpu_runtime **out) {
-    unsigned multiprocessors = 0;
+static lopt_status reach(int device, const gpu_runtime **out, unsigned *multiprocessors) {
     *out = gpu_runtime_current();
     LOPT_CHECK(*out != NULL, LOPT_ERR_UNSUPPORTED, "device \"cuda\": not in this build, which has the CPU alone");
-    return (*out)->open(device, &multiprocessors);
+    return (*out)->open(device, multiprocessors);
 }
 
 static lopt_status available(int device) {
     const gpu_runtime *gpu = NULL;
-    return reach(device, &gpu);
+    unsigned multiprocessors = 0;
+    return reach(device, &gpu, &multiprocessors);
 }
 
 static lopt_status create(const lopt_optimizer *common, const lopt_weights *w, float *const *params, void *stream,
                           lopt_optimizer **out) {
     const gpu_runtime *gpu = NULL;
+    unsigned multiprocessors = 0;
     lopt_status status = LOPT_OK;
     void *memory = NULL;
-    LOPT_TRY(reach(common->device, &gpu));
+    LOPT_TRY(reach(common->device, &gpu, &multiprocessors));
     LOPT_TRY(memory_alloc(1, sizeof(cuda_optimizer), "an optimizer", &memory));
     cuda_optimizer *opt = memory;
     opt->common = *common;
     opt->common.bytes += sizeof *opt;
     opt->gpu = gpu;
+    opt->multiprocessors = multiprocessors;
+    opt->fused = common->total >= CUDA_FUSED_FROM;
     LOPT_TRY_CLEANUP(seen_alloc(opt, &opt->seen_params));
     LOPT_TRY_CLEANUP(seen_alloc(opt, &opt->seen_grads));
     LOPT_TRY_CLEANUP(check_params(opt, "lopt_optimizer_create", params, stream));
@@ -131,15 +134,20 @@ static lopt_status step(lopt_optimizer *o, float *const *params, const float *co
     gpu_model m = opt->model;
     m.grad_scale = o->grad_scale;
     m.found_inf = o->found_inf;
+    if (!opt->fused) m.work = NULL;
     LOPT_TRY(begin(opt, stream, &l));
     k->enter(&l, &m, (void *const *)params, (const void *const *)grads);
     k->prepare(&l, &m);
     k->advance(&l, &m);
-    k->gather(&l, &m);
-    k->finish(&l, &m);
-    k->apply(&l, &m);
+    if (m.work == NULL) {
+        k->gather(&l, &m);
+        k->finish(&l, &m);
+        k->apply(&l, &m);
+    }
     return end(opt, "lopt_optimizer_step", &l);
 }
+
+void cuda_set_fused(lopt_optimizer *o, int fused) { cuda_of(o)->fused = fused; }
 
 static lopt_status set_rates(lopt_optimizer *o, double lr_scale, double weight_decay, void *stream) {
     cuda_optimizer *opt = cuda_of(o);

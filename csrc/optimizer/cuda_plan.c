@@ -39,6 +39,7 @@ static void divide(cuda_optimizer *opt, divider *d, size_t flat, size_t storage,
     m->tensors = take(d, n, sizeof *m->tensors);
     m->chunks = take(d, m->num_chunks, sizeof *m->chunks);
     m->spans = take(d, m->num_spans, sizeof *m->spans);
+    m->work = m->num_work ? take(d, m->num_work, sizeof *m->work) : NULL;
     w->view = take(d, 1, sizeof *w->view);
     w->flat = take(d, flat, sizeof(float));
     w->storage = take(d, storage, sizeof(float));
@@ -47,6 +48,9 @@ static void divide(cuda_optimizer *opt, divider *d, size_t flat, size_t storage,
     m->fragments = w->fragments;
     m->buffers = take(d, n, sizeof *m->buffers);
     m->control = take(d, 1, sizeof *m->control);
+    m->progress.ready = take(d, m->num_work ? n : 0, sizeof *m->progress.ready);
+    m->progress.tensor_left = take(d, m->num_work ? n : 0, sizeof *m->progress.tensor_left);
+    m->progress.span_left = take(d, m->num_work ? m->num_spans : 0, sizeof *m->progress.span_left);
     m->started = take(d, n, 1);
     m->state = take(d, tiles * gpu_tile_floats(dims, m->mixed), sizeof(float));
     m->theta = take(d, tiles * GPU_TILE, sizeof(float));
@@ -81,6 +85,7 @@ static uint64_t tensor_table(const lopt_optimizer *o, gpu_tensor *tensors, gpu_m
     }
     m->num_chunks = chunks;
     m->num_spans = most > GPU_SPAN ? spans : 0;
+    m->num_work = dims_default_cell(m->dims) ? 2 * chunks : 0;
     return tiles;
 }
 
@@ -112,6 +117,34 @@ static lopt_status upload_chunks(const cuda_optimizer *opt, const gpu_tensor *te
     const lopt_status status =
         opt->gpu->upload(opt->common.device, (void *)opt->model.chunks, chunks, opt->model.num_chunks * sizeof *chunks, stream);
     free(chunks);
+    return status;
+}
+
+/* Phase 1 of all chunks. Phase 2 of a tensor's begins so long after its last that blocks seldom find it not ready, and from then on there are two for
+ * each of phase 1. Returns how many pieces there are. */
+static uint64_t work_order(const cuda_optimizer *opt, const gpu_tensor *tensors, uint32_t *work) {
+    const uint64_t chunks = opt->model.num_chunks, lag = (uint64_t)GPU_WORK_LAG * opt->multiprocessors;
+    const uint64_t together = GPU_CHUNK_MAX / gpu_chunk_size(opt->common.total); /* chunks of a piece of phase 2 */
+    uint64_t advanced = 0, applied = 0, n = 0;
+    const gpu_tensor *tensor = tensors; /* of the next chunk for phase 2 */
+    while (applied < chunks) {
+        if (advanced < chunks) work[n++] = (uint32_t)advanced++;
+        for (int k = 0; k < 2 && applied < chunks && (tensor->chunk_end + lag < advanced || advanced == chunks); k++) {
+            const uint64_t left = tensor->chunk_end - applied;
+            work[n++] = (uint32_t)applied | GPU_WORK_APPLY;
+            applied += left < together ? left : together;
+            if (applied == tensor->chunk_end) tensor++;
+        }
+    }
+    return n;
+}
+
+static lopt_status upload_work(cuda_optimizer *opt, const gpu_tensor *tensors, void *stream) {
+    void *work = NULL;
+    LOPT_TRY(memory_alloc(opt->model.num_work, sizeof(uint32_t), "an optimizer's work", &work));
+    const size_t n = opt->model.num_work = work_order(opt, tensors, work);
+    const lopt_status status = opt->gpu->upload(opt->common.device, (void *)opt->model.work, work, n * sizeof(uint32_t), stream);
+    free(work);
     return status;
 }
 
@@ -173,6 +206,8 @@ static lopt_status plan(cuda_optimizer *opt, const prepared_weights *w, gpu_tens
     m->zero_nonfinite = o->zero_nonfinite;
     m->num_tensors = o->num_tensors;
     const uint64_t tiles = tensor_table(o, tensors, m);
+    LOPT_CHECK(m->num_chunks < GPU_CHUNKS_MAX, LOPT_ERR_UNSUPPORTED,
+               "lopt_optimizer_create: more than 2 billion chunks of parameters on a GPU");
     divide(opt, &count, w->layout.count, prepared_storage(w), tiles, &place);
     LOPT_TRY(opt->gpu->allocate(o->device, count.used, stream, &opt->memory));
     opt->common.bytes += count.used;
@@ -183,6 +218,7 @@ static lopt_status plan(cuda_optimizer *opt, const prepared_weights *w, gpu_tens
     LOPT_TRY(opt->gpu->upload(o->device, (void *)m->tensors, tensors, o->num_tensors * sizeof *tensors, stream));
     LOPT_TRY(upload_chunks(opt, tensors, stream));
     if (m->num_spans) LOPT_TRY(upload_spans(opt, tensors, stream));
+    if (m->num_work) LOPT_TRY(upload_work(opt, tensors, stream));
     return upload_weights(opt, w, &place, stream);
 }
 
@@ -190,8 +226,6 @@ lopt_status cuda_plan(cuda_optimizer *opt, const lopt_weights *w, void *stream) 
     lopt_status status = LOPT_OK;
     prepared_weights *prepared = NULL;
     void *tensors = NULL;
-    LOPT_CHECK(opt->common.num_tensors < UINT32_MAX, LOPT_ERR_UNSUPPORTED,
-               "lopt_optimizer_create: more than 4 billion tensors on a GPU");
     LOPT_TRY(prepared_create(&w->layout, w->data, &prepared));
     LOPT_TRY_CLEANUP(memory_alloc(opt->common.num_tensors, sizeof(gpu_tensor), "an optimizer's tensors", &tensors));
     LOPT_TRY_CLEANUP(plan(opt, prepared, tensors, stream));

@@ -184,10 +184,13 @@ typedef struct lopt_gpu_step_options {
     const char *dtype;
     int graph;      /* 1: a captured step is replayed; 0: steps are enqueued on a stream */
     double seconds; /* 1: time to measure for */
+    /* "phases": a kernel for each phase, as profilers show best; "fused": one from phase 1 on, which the default cell alone has. The bits are the
+     * same. NULL or "auto": as steps are launched. */
+    const char *launches;
 } lopt_gpu_step_options;
 
 #define LOPT_GPU_STEP_OPTIONS_INIT \
-    { sizeof(lopt_gpu_step_options), 0, 0, NULL, NULL, NULL, NULL, 0, 1.0 }
+    { sizeof(lopt_gpu_step_options), 0, 0, NULL, NULL, NULL, NULL, 0, 1.0, NULL }
 
 typedef struct lopt_gpu_step {
     char device[64];          /* the GPU's name */

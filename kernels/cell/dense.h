@@ -27,6 +27,9 @@ CELL_FN void dense_tile(int tile, int n, int ld, const float *w, const float *in
  * tensor level's gates have in two turns. */
 enum { DENSE_BATCH = 26 };
 CELL_FN void dense_accumulate(int n, int ld, const float *w, const float *in, float *out) {
+#if defined(__CUDA_ARCH__)
+    __builtin_assume(__isGlobal(w)); /* loads that need not find out which memory it is */
+#endif
     TEAM_FOR(j, ld) {
         float sum = out[j];
         for (int first = 0; first < n; first += DENSE_BATCH) {

@@ -46,7 +46,7 @@ CELL_FN void dense_gru_forward(dense_gru g, const float *in, const float *state_
     team_sync();
     dense_forward(g.candidate, s->input, s->c);
     team_sync();
-    TEAM_FOR_BLOCKS(j, g.candidate->ld) vf_store(s->c + j, vf_tanh(vf_load(s->c + j)));
+    TEAM_FOR_BLOCKS(j, g.candidate->ld) vf_store(s->c + j, vf_tanh_fine(vf_load(s->c + j)));
     team_sync();
     TEAM_FOR(j, size) state_out[j] = s->c[j] + s->rz[size + (int)j] * (state_in[j] - s->c[j]);
     if (tape) {

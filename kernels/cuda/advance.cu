@@ -39,6 +39,7 @@ __device__ static inline void advance_tile(const gpu_model &m, const cell_weight
 
 __global__ __launch_bounds__(GPU_BLOCK, ANY_RESIDENT) void lopt_advance_any(const __grid_constant__ gpu_model m) {
     __shared__ float part[GPU_WARPS][GPU_SUMS_MAX];
+    step_follows();
     if (step_skipped(m)) return;
     GRID_FOR(chunk, m.num_chunks) {
         const gpu_chunk c = m.chunks[chunk];
@@ -58,7 +59,7 @@ void GPU_SYMBOL(gpu_load_advance)(gpu_launch *l) {
 }
 
 void GPU_SYMBOL(gpu_advance)(gpu_launch *l, const gpu_model *m) {
-    if (m->fragments == NULL) CUDA_LAUNCH(l, lopt_advance_any, gpu_grid(l, m->num_chunks, ANY_RESIDENT), *m);
+    if (m->fragments == NULL) CUDA_FOLLOW(l, lopt_advance_any, gpu_grid(l, m->num_chunks, ANY_RESIDENT), *m);
     else if (m->mixed) GPU_SYMBOL(gpu_advance_mma)(l, m);
     else GPU_SYMBOL(gpu_advance_split)(l, m);
 }

@@ -1,14 +1,10 @@
-/* Phase 1 on the default cell by tensor cores. A warp takes tiles; mma_cell.h says what stands where, mma_state.cuh what is multiplied, mma_lane.cuh
- * what a lane keeps and gives to others.
- *
- * Per parameter, mixed (fp32): 40 (76) bytes of state and 4 of gradient read, as much state and 4, with attention 8, written; 12 (29) products of
- * 16 x 16 by 16 x 8 for 16 of them. */
+/* Phase 1 on the default cell by tensor cores: chunks, and the kernels. */
 #ifndef LOPT_KERNELS_CUDA_ADVANCE_MMA_CUH
 #define LOPT_KERNELS_CUDA_ADVANCE_MMA_CUH
 
-#include "kernels/cell/gru.h"
 #include "kernels/cuda/advance_mma.h"
-#include "kernels/cuda/mma_lane.cuh"
+#include "kernels/cuda/fused.cuh"
+#include "kernels/cuda/mma_tile.cuh"
 
 /* The shapes of default cells, constants to the compiler. Tensor and global sizes do not matter here. */
 struct attending_shape {
@@ -17,168 +13,6 @@ struct attending_shape {
 struct plain_shape {
     static __device__ lopt_dims dims() { return {10, 30, 20, 4, 0, 1, 1, 1}; }
 };
-
-template <class format>
-__device__ static inline cell_decays decays_of_hidden(lopt_dims d, const gpu_model &m, mma_lane<format> &lane,
-                                                      const typename format::hidden &h, bool first) {
-    const float least = first ? DECAYS_FIRST : -INFINITY;
-    cell_decays k;
-    mma_sums exponents[MMA_GROUPS];
-    typename format::state old[MMA_GROUPS];
-    __syncwarp(); /* lanes beyond n, and those with a division, come together: products are no place for a part of a warp */
-    format::states(lane.id, h, old);
-    old_keep(lane, old);
-    zero(exponents);
-    state_products(lane, MMA_H_DECAYS, old, exponents);
-    decays_of_exponents(d, vf_max(own_sum(lane.id, exponents, 1) + m.cell.scale_decay_bias, least),
-                        vf_max(own_sum(lane.id, exponents, 0) + m.cell.input_decay_bias, least), first, &k);
-    return k;
-}
-
-/* The gates of a tile's rows: what goes into the candidate, and what is needed of the others. */
-struct mma_gates {
-    mma_sums update[MMA_GROUPS], last[MMA_GROUPS];
-};
-template <class format>
-__device__ static inline void gates_of(const mma_lane<format> &lane, const x_inputs<format> *x,
-                                       const typename format::hidden &hidden, mma_gates *gates, typename format::state *gated) {
-    const mma_components h = format::get(hidden);
-    mma_components rh;
-    mma_sums reset[MMA_GROUPS];
-    typename format::state old[MMA_GROUPS];
-    zero(reset), zero(gates->update), zero(gates->last);
-    products(lane, MMA_X_RESET, x, reset);
-    products(lane, MMA_X_LAST, x, gates->last);
-    products(lane, MMA_X_UPDATE, x, gates->update);
-    old_kept(lane, hidden, old);
-    state_products(lane, MMA_H_RESET, old, reset);
-    state_products(lane, MMA_H_LAST, old, gates->last);
-    state_products(lane, MMA_H_UPDATE, old, gates->update);
-    CELL_UNROLL
-    for (int row = 0; row < 2; row++) {
-        for (int q = 0; q < MMA_GROUPS; q++)
-            for (int j = 0; j < MMA_FIRST; j++) rh.first[q][row][j] = format::gated(sum_at(reset[q], row, j), h.first[q][row][j]);
-        rh.last[row] = format::gated(last_sum(lane.id, gates->last, row, 0), h.last[row]);
-    }
-    format::states(lane.id, format::set(rh), gated);
-}
-
-/* Rule 8's new state of a tile. candidate: sums of the first components; last: of the last. */
-template <class format>
-__device__ static inline typename format::hidden blend(unsigned lane, const mma_gates &gates, const mma_sums *candidate,
-                                                       const mma_sums *last, mma_components *h) {
-    CELL_UNROLL
-    for (int row = 0; row < 2; row++) {
-        for (int q = 0; q < MMA_GROUPS; q++)
-            for (int j = 0; j < MMA_FIRST; j++)
-                h->first[q][row][j] = gru_blend(format::tanh(sum_at(candidate[q], row, j)),
-                                                format::sigmoid(sum_at(gates.update[q], row, j)), h->first[q][row][j]);
-        h->last[row] = gru_blend(format::tanh(last_sum(lane, last, row, 0)), format::sigmoid(last_sum(lane, gates.last, row, 1)),
-                                 h->last[row]);
-    }
-    return format::set(*h);
-}
-
-/* Which of a tile's parameters there are, where `left` are from its first on: all in whole tiles. */
-template <bool whole> __device__ static inline bool exists(unsigned left, unsigned i) { return whole || i < left; }
-
-/* Sums of the new state. */
-template <bool whole, class format>
-__device__ static inline void add_hidden(unsigned left, const mma_components &h, mma_lane<format> &lane) {
-    CELL_UNROLL
-    for (unsigned row = 0; row < 2; row++) {
-        const unsigned at = 4 * g_of(lane.id) + row;
-        for (unsigned q = 0; q < MMA_GROUPS; q++)
-            add_sums(MMA_FIRST, h.first[q][row], exists<whole>(left, at + 2 * q), lane.hidden);
-        add_sums(1, &h.last[row], exists<whole>(left, at + 2 * (unsigned)group_of(lane.id)), lane.hidden + MMA_FIRST);
-    }
-}
-
-/* Rule 8 and the products of rule 10: h to h'. */
-template <bool whole, class format>
-__device__ static inline cell_readout advance_hidden(lopt_dims d, const cell_weights &w, mma_lane<format> &lane, unsigned left,
-                                                     float log_lr, typename format::hidden &hidden) {
-    x_inputs<format> x[MMA_GROUPS];
-    typename format::state state[MMA_GROUPS];
-    mma_sums candidate[MMA_GROUPS], readout[MMA_GROUPS];
-    mma_gates gates;
-    float own[MMA_READOUTS];
-    CELL_UNROLL
-    for (int q = 0; q < MMA_GROUPS; q++) x[q] = x_group(lane, q);
-    gates_of(lane, x, hidden, &gates, state);
-    zero(candidate), zero(readout);
-    products(lane, MMA_X_CANDIDATE, x, candidate);
-    products(lane, MMA_X_READOUT, x, readout);
-    state_products(lane, MMA_RH_CANDIDATE, state, candidate);
-    state_products(lane, MMA_RH_READOUT, state, readout);
-    mma_components h = format::get(hidden);
-    hidden = blend<format>(lane.id, gates, candidate, readout, &h);
-    add_hidden<whole>(left, h, lane);
-    format::states(lane.id, hidden, state);
-    state_products(lane, MMA_NEW_READOUT, state, readout);
-    own_readouts(lane, readout, own);
-    return readout_of(d, &w, own[0], own[1], own[2], log_lr);
-}
-
-/* Where a warp's tile is: its state, and the lane's gradient entry; how many of the chunk's parameters there are from its first on. */
-struct tile_at {
-    float *state;
-    const char *grad;
-    unsigned left;
-};
-enum { TILE_STRIDE = GPU_WARPS * GPU_TILE }; /* parameters to a warp's next tile */
-
-__device__ static inline bool tile_follows(const tile_at &t) { return t.left > TILE_STRIDE; }
-template <class format> __device__ static inline tile_at tile_next(const tile_at &t, unsigned grad_stride) {
-    return {t.state + GPU_WARPS * format::floats, t.grad + grad_stride, tile_follows(t) ? t.left - TILE_STRIDE : 0};
-}
-/* Asks for it, so that it is near by the time that its warp comes to it. */
-template <class format>
-__device__ static inline void tile_prefetch(const mma_lane<format> &lane, const tile_at &t, unsigned grad_stride) {
-    if (!tile_follows(t)) return;
-    const tile_at next = tile_next<format>(t, grad_stride);
-    if (lane.id * GPU_LINE < format::floats * sizeof(float)) prefetch_line((const char *)next.state + lane.id * GPU_LINE);
-    if (lane.id < next.left) prefetch_line(next.grad);
-}
-
-/* Parameters beyond what is left have zero gradients, state that nobody reads, and no part in a sum. Their lanes work on: they have others' components. */
-template <bool whole, class format>
-__device__ static inline void advance_tile_mma(lopt_dims d, const gpu_model &m, const cell_weights &w, mma_lane<format> &lane,
-                                               const chunk_work &k, const tile_at &t, unsigned grad_stride) {
-    const bool there = exists<whole>(t.left, lane.id);
-    float x[MMA_X];
-    const uint32_t bits = gradient_load(m, t.grad, there);
-    const typename format::words words = format::load(t.state, lane.id);
-    tile_prefetch(lane, t, grad_stride);
-    typename format::hidden h = format::hidden_of(words);
-    own_state own = format::own_of(words);
-    const float log_lr = begin_rate(k, own.log_lr), lam_before = own.lam[0], g = gradient_of(m, k, bits);
-    const cell_decays decays = decays_of_hidden(d, m, lane, h, first_step(k));
-    averages_forward(d, &decays, g, own.gbar, own.lam);
-    format::store_averages(t.state, lane.id, own);
-    features_forward(d, own.gbar, own.lam, log_lr - k.mean_log_lr, x);
-    x_write(lane, x);
-    const float plain = handover_direction(own.gbar[handover_scale(d)], lam_before);
-    add_sums(MMA_X, x, there, lane.own);
-    __syncwarp();
-    cell_readout o = advance_hidden<whole>(d, w, lane, t.left, log_lr, h);
-    if (k.handed_over > 0.0f) handover_blend(&w, k.handed_over, plain, log_lr, &o);
-    format::store_rest(t.state, lane.id, h, o.log_lr);
-    store_moves(d, k, k.n - t.left + lane.id, o, there);
-    add_readout(o, there, lane.own + MMA_X);
-}
-
-/* The warp's tiles of a chunk, of which only the last may be less than whole. */
-template <class format>
-__device__ static inline void advance_tiles(lopt_dims d, const gpu_model &m, const cell_weights &w, mma_lane<format> &lane,
-                                            const chunk_work &k, unsigned warp) {
-    opaque(warp);
-    const unsigned first = warp * GPU_TILE, grad_stride = TILE_STRIDE * number_size(m.grad_type);
-    tile_at t = {k.tiles + warp * format::floats, (const char *)number_at(m.grad_type, k.grads, first + lane.id),
-                 k.n > first ? k.n - first : 0};
-    for (; t.left >= GPU_TILE; t = tile_next<format>(t, grad_stride)) advance_tile_mma<true>(d, m, w, lane, k, t, grad_stride);
-    if (t.left) advance_tile_mma<false>(d, m, w, lane, k, t, grad_stride);
-}
 
 template <class format> __device__ static inline void mma_begin_chunk(mma_lane<format> &lane) {
     for (int j = 0; j < MMA_FIRST + 1; j++) lane.hidden[j] = 0.0f;
@@ -221,56 +55,104 @@ template <class format> __device__ static inline void mma_end_chunk(const mma_la
     for (int j = 0; j < MMA_X + 3; j++) sums[MMA_P + j] = lane.own[j];
 }
 
-template <class shape, class format> __device__ static inline void advance_chunks_mma(const gpu_model &m) {
-    const int terms = format::terms, kept = terms == 2 ? OLD_WORDS4 * MMA_LANES : 1;
-    __shared__ float part[GPU_WARPS][GPU_SUMS_MAX];
-    __shared__ typename format::weights weights[MMA_PRODUCTS * MMA_LANES];
-    __shared__ words4 x[GPU_WARPS][terms * X_WORDS / 4], old[GPU_WARPS][kept];
-    const lopt_dims d = shape::dims();
-    cell_weights w = {}; /* for its numbers */
-    mma_lane<format> lane;
-    if (step_skipped(m)) return;
+/* The cell's numbers, where its products are the tensor cores'. */
+__device__ static inline cell_weights numbers_of(const gpu_model &m) {
+    cell_weights w = {};
     w.momentum = m.cell.momentum, w.step_offset = m.cell.step_offset;
+    return w;
+}
+
+/* A block's memory for phase 1; shared. */
+template <class format> struct mma_scratch {
+    typename format::weights weights[MMA_PRODUCTS * MMA_LANES];
+    words4 x[GPU_WARPS][format::terms * X_WORDS / 4], old[GPU_WARPS][format::terms == 2 ? OLD_WORDS4 * MMA_LANES : 1];
+    float part[GPU_WARPS][GPU_SUMS_MAX];
+};
+
+template <class format, class meanwhile>
+__device__ static inline void advance_chunk_mma(lopt_dims d, const gpu_model &m, const cell_weights &w, mma_lane<format> &lane,
+                                                unsigned warp, mma_scratch<format> *s, uint32_t chunk, const gpu_chunk &c,
+                                                const meanwhile &before_sums) {
+    const chunk_work k = chunk_begin(d, m, c);
+    float sums[MMA_P + MMA_X + 3];
+    mma_begin_chunk(lane);
+    weights_bias<format>(k.bias, s->weights);
+    if (format::terms == 1)
+        for (int i = 0; i < MMA_PRODUCTS; i++) lane.kept[i] = s->weights[i * MMA_LANES + (int)lane.id];
+    advance_tiles(d, m, w, lane, k, warp);
+    before_sums();
+    mma_end_chunk(lane, sums);
+    block_sums(sums, gpu_sums(d), busy_warps(c.n), s->part, m.sums + (uint64_t)chunk * (unsigned)gpu_sums(d));
+}
+
+/* Nothing that depends on a step. Returns the warp. */
+template <class format>
+__device__ static inline unsigned lane_begin(const gpu_model &m, mma_scratch<format> *s, mma_lane<format> *lane) {
     unsigned warp = gpu_warp();
-    lane.id = gpu_lane();
-    opaque(warp), opaque(lane.id);
-    lane.x = (char *)x;
-    lane_places(warp * sizeof x[0], &lane);
-    lane.old = old[warp];
-    lane.w = weights;
-    weights_load<format>(m, weights);
+    lane->id = gpu_lane();
+    opaque(warp), opaque(lane->id);
+    lane->x = (char *)s->x;
+    lane_places(warp * sizeof s->x[0], lane);
+    lane->old = s->old[warp];
+    lane->w = s->weights;
+    weights_load<format>(m, s->weights);
     __syncthreads();
-    GRID_FOR(chunk, m.num_chunks) {
+    return warp;
+}
+
+template <class shape, class format> __device__ static inline void advance_chunks_mma(const gpu_model &m) {
+    __shared__ mma_scratch<format> scratch;
+    mma_lane<format> lane;
+    const cell_weights w = numbers_of(m);
+    const unsigned warp = lane_begin(m, &scratch, &lane);
+    step_follows();
+    if (step_skipped(m)) return;
+    for (uint32_t chunk = blockIdx.x; chunk < (uint32_t)m.num_chunks; chunk += gridDim.x) { /* fewer than GPU_CHUNKS_MAX */
         const gpu_chunk c = m.chunks[chunk];
         if (m.buffers[c.tensor].grads == NULL) continue;
-        const chunk_work k = chunk_begin(d, m, c);
-        float sums[MMA_P + MMA_X + 3];
-        mma_begin_chunk(lane);
-        weights_bias<format>(k.bias, weights);
-        if (terms == 1)
-            for (int i = 0; i < MMA_PRODUCTS; i++) lane.kept[i] = weights[i * MMA_LANES + (int)lane.id];
-        advance_tiles(d, m, w, lane, k, warp);
-        mma_end_chunk(lane, sums);
-        block_sums(sums, gpu_sums(d), busy_warps(c.n), part, m.sums + chunk * (unsigned)gpu_sums(d));
+        advance_chunk_mma(shape::dims(), m, w, lane, warp, &scratch, chunk, c, [] {});
     }
 }
 
+/* And all that follows. */
+template <class shape, class format> __device__ static inline void step_mma(const gpu_model &m) {
+    __shared__ mma_scratch<format> scratch;
+    __shared__ fused_scratch fused;
+    mma_lane<format> lane;
+    const cell_weights w = numbers_of(m);
+    const unsigned warp = lane_begin(m, &scratch, &lane);
+    step_follows<true>();
+    const bool skipped = step_skipped(m);
+    if (skipped && blockIdx.x == 0 && threadIdx.x == 0) m.control->skipped++;
+    if (skipped) return;
+    fused_step(m, &fused, [&](uint32_t chunk, const gpu_chunk &c, const auto &before_sums) {
+        advance_chunk_mma(shape::dims(), m, w, lane, warp, &scratch, chunk, c, before_sums);
+    });
+}
+
 /* The kernels on one format, and the host's side; blocks on a multiprocessor. */
+#define ADVANCE_MMA_KERNELS(shape, suffix, format, resident)                                                                       \
+    __global__ __launch_bounds__(GPU_BLOCK, resident) void lopt_advance_##suffix(const __grid_constant__ gpu_model m) {           \
+        advance_chunks_mma<shape, format>(m);                                                                                     \
+    }                                                                                                                             \
+    __global__ __launch_bounds__(GPU_BLOCK, resident) void lopt_step_##suffix(const __grid_constant__ gpu_model m) {              \
+        step_mma<shape, format>(m);                                                                                               \
+    }
 #define ADVANCE_MMA(suffix, format, resident)                                                                                     \
-    __global__ __launch_bounds__(GPU_BLOCK, resident) void lopt_advance_attending_##suffix(const __grid_constant__ gpu_model m) { \
-        advance_chunks_mma<attending_shape, format>(m);                                                                           \
-    }                                                                                                                             \
-    __global__ __launch_bounds__(GPU_BLOCK, resident) void lopt_advance_plain_##suffix(const __grid_constant__ gpu_model m) {     \
-        advance_chunks_mma<plain_shape, format>(m);                                                                               \
-    }                                                                                                                             \
+    ADVANCE_MMA_KERNELS(attending_shape, attending_##suffix, format, resident)                                                    \
+    ADVANCE_MMA_KERNELS(plain_shape, plain_##suffix, format, resident)                                                            \
     void GPU_SYMBOL(gpu_load_advance_##suffix)(gpu_launch * l) {                                                                  \
         CUDA_LOAD(l, lopt_advance_attending_##suffix);                                                                            \
         CUDA_LOAD(l, lopt_advance_plain_##suffix);                                                                                \
+        CUDA_LOAD(l, lopt_step_attending_##suffix);                                                                               \
+        CUDA_LOAD(l, lopt_step_plain_##suffix);                                                                                   \
     }                                                                                                                             \
     void GPU_SYMBOL(gpu_advance_##suffix)(gpu_launch * l, const gpu_model *m) {                                                   \
         const unsigned grid = gpu_grid(l, m->num_chunks, resident);                                                               \
-        if (m->dims.attention) CUDA_LAUNCH(l, lopt_advance_attending_##suffix, grid, *m);                                         \
-        else CUDA_LAUNCH(l, lopt_advance_plain_##suffix, grid, *m);                                                               \
+        if (m->dims.attention && m->work) CUDA_FOLLOW(l, lopt_step_attending_##suffix, grid, *m);                                 \
+        else if (m->work) CUDA_FOLLOW(l, lopt_step_plain_##suffix, grid, *m);                                                     \
+        else if (m->dims.attention) CUDA_FOLLOW(l, lopt_advance_attending_##suffix, grid, *m);                                    \
+        else CUDA_FOLLOW(l, lopt_advance_plain_##suffix, grid, *m);                                                               \
     }
 
 #endif

@@ -167,6 +167,15 @@ __device__ static inline void tensor_sums(const gpu_model &m, const gpu_tensor &
     else sum_columns(m.sums + first, stride, t.chunk_at, t.chunk_end, count, NULL, rows, total);
 }
 
+/* A step's kernels follow each other closely (programmatic dependent launch). Each begins with this, and before it does only what is the same in all
+ * steps: from here on all that kernels before it have done is done, and, unless it is the last, the next one may come as far as its own. */
+template <bool last = false> __device__ static inline void step_follows(void) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+    asm volatile("griddepcontrol.wait;" ::: "memory");
+    if (!last) asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+#endif
+}
+
 /* The same decision in every kernel of a step: nothing of the model changes in a step that is skipped. */
 __device__ static inline bool step_skipped(const gpu_model &m) {
     return m.found_inf ? *m.found_inf != 0.0f : m.control->unusable != 0;

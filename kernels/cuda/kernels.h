@@ -1,5 +1,6 @@
 /* The GPU kernels as host code calls them: functions that enqueue on a stream and return at once; what went wrong stands in the launch.
- * A table of them exists for CUDA, and in the tests for the CPU. All of a step in order: enter, prepare, advance, gather, finish, apply. */
+ * A table of them exists for CUDA, and in the tests for the CPU. All of a step in order: enter, prepare, advance, and, where the model has no list of
+ * work, gather, finish, apply. */
 #ifndef LOPT_KERNELS_CUDA_KERNELS_H
 #define LOPT_KERNELS_CUDA_KERNELS_H
 
@@ -22,7 +23,7 @@ typedef struct gpu_kernels {
     void (*enter)(gpu_launch *l, const gpu_model *m, void *const *params, const void *const *grads);
     /* The look at the gradients, where the caller has no found_inf; biases from above; mean alpha. */
     void (*prepare)(gpu_launch *l, const gpu_model *m);
-    /* Phase 1. */
+    /* Phase 1; where the model has a list of work, all that follows too, and then none of the three below. */
     void (*advance)(gpu_launch *l, const gpu_model *m);
     /* Sums of spans of chunks, where the model has spans. */
     void (*gather)(gpu_launch *l, const gpu_model *m);

@@ -9,6 +9,7 @@ typedef struct gpu_launch {
     unsigned multiprocessors; /* blocks that stride over the work: so many times what each holds */
     int device_before;        /* what was current for the caller */
     int error;                /* of the first launch that failed, as the runtime numbers them; 0: none */
+    int overlaps;             /* the device can begin a kernel before the one that it follows has ended */
 } gpu_launch;
 
 #ifdef __CUDACC__
@@ -16,19 +17,28 @@ typedef struct gpu_launch {
 #include <nvtx3/nvToolsExt.h>
 
 #define GPU_SYMBOL(name) name##_cuda
-/* kernel<<<grid, GPU_BLOCK>>>(...), inside a range that profilers show under the kernel's name */
-#define CUDA_LAUNCH(launch, kernel, grid, ...)                                        \
+/* kernel<<<grid, GPU_BLOCK>>>(...), inside a range that profilers show under the kernel's name. early: see CUDA_FOLLOW. */
+#define CUDA_LAUNCH_AS(launch, early, kernel, grid, ...)                              \
     do {                                                                              \
         if ((launch)->error == 0) {                                                   \
             cudaLaunchConfig_t config_ = {};                                          \
+            cudaLaunchAttribute early_ = {};                                          \
+            early_.id = cudaLaunchAttributeProgrammaticStreamSerialization;           \
+            early_.val.programmaticStreamSerializationAllowed = 1;                    \
             config_.gridDim = dim3((unsigned)(grid));                                 \
             config_.blockDim = dim3(GPU_BLOCK);                                       \
             config_.stream = (cudaStream_t)(launch)->stream;                          \
+            config_.attrs = &early_;                                                  \
+            config_.numAttrs = (early) ? 1 : 0;                                       \
             nvtxRangePushA(#kernel);                                                  \
             (launch)->error = (int)cudaLaunchKernelEx(&config_, kernel, __VA_ARGS__); \
             nvtxRangePop();                                                           \
         }                                                                             \
     } while (0)
+#define CUDA_LAUNCH(launch, kernel, grid, ...) CUDA_LAUNCH_AS(launch, 0, kernel, grid, __VA_ARGS__)
+/* Where the launch before it in the stream is one of the same call, and both kernels begin with step_follows: the kernel may take its place on the
+ * multiprocessors as soon as there is room, which hides what it takes to get there. */
+#define CUDA_FOLLOW(launch, kernel, grid, ...) CUDA_LAUNCH_AS(launch, (launch)->overlaps, kernel, grid, __VA_ARGS__)
 /* Brings a kernel to the device now: at its first launch that might be within a capture, which must not wait for it. */
 #define CUDA_LOAD(launch, kernel)                                                                     \
     do {                                                                                              \

@@ -29,6 +29,8 @@ enum {
     GPU_POINTERS = 224 /* tensors whose pointers one launch carries: arguments of a kernel are at most 4 KB */
 };
 
+#define GPU_CHUNKS_MAX (UINT32_C(1) << 31)
+
 /* Sums of a chunk: h' [P], x [X], d^2, e^2, alpha'. */
 CELL_FN int gpu_sums(lopt_dims d) { return d.param + dims_features(d) + 3; }
 
@@ -54,6 +56,19 @@ typedef struct gpu_buffers {
     const void *grads;
 } gpu_buffers;
 
+/* Pieces of work of a step from phase 1 on in one launch: a chunk; or phase 2 of it, and of what follows it in its tensor up to GPU_CHUNK_MAX
+ * parameters in all. */
+#define GPU_WORK_APPLY GPU_CHUNKS_MAX
+#define GPU_WORK_NONE 0xffffffffu
+enum { GPU_WORK_LAG = 5 }; /* chunks for each multiprocessor, from a tensor's last in phase 1 to its first in phase 2: more than are at work at once */
+
+/* What its blocks count while it runs; the start is made by lopt_prepare. */
+typedef struct gpu_progress {
+    uint32_t *ready;       /* [num_tensors] 1: phase 2 may begin */
+    uint32_t *tensor_left; /* [num_tensors] chunks, or spans where the model has them, that are not through phase 1 */
+    uint32_t *span_left;   /* [num_spans] chunks */
+} gpu_progress;
+
 #define GPU_UNBOUND 1e30f
 
 /* What changes from step to step. */
@@ -63,6 +78,7 @@ typedef struct gpu_control {
     float lr_scale, weight_decay;
     float mean_log_lr; /* over the tensors that take part */
     uint32_t unusable; /* 1: a gradient was found that is not finite or too large */
+    uint32_t ticket, tensors_left; /* as in gpu_progress: the next piece of work; tensors that are not through phase 1 */
 } gpu_control;
 
 /* The weights in the device's memory. */
@@ -90,11 +106,14 @@ typedef struct gpu_model {
     const gpu_tensor *tensors;  /* [num_tensors] */
     const gpu_chunk *chunks;    /* [num_chunks] */
     const gpu_span *spans;      /* [num_spans] */
+    const uint32_t *work;       /* [num_work] pieces in the order in which they are begun; NULL: phases are launches of their own */
+    uint64_t num_work;
     const gpu_weights *weights; /* [1] */
     const uint32_t
         *fragments; /* [mixed: 1, fp32: 2][MMA_FRAGMENT_WORDS] the default cell's weights, for tensor cores; NULL: another cell */
     gpu_buffers *buffers;   /* [num_tensors] */
     gpu_control *control;   /* [1] */
+    gpu_progress progress;  /* where there is work */
     unsigned char *started; /* [num_tensors] 1: has taken part in a step */
     float *state;           /* [tiles][gpu_tile_floats] */
     float *theta;           /* [tiles][32] true parameters */

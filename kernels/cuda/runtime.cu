@@ -138,12 +138,13 @@ static lopt_status cuda_wait(int device) {
 }
 
 static lopt_status cuda_begin(int device, void *stream, gpu_launch *out) {
-    int before = device, sms = 0;
+    int before = device, sms = 0, major = 0;
     cudaError_t error = cudaGetDevice(&before);
     if (error == cudaSuccess && before != device) error = cudaSetDevice(device);
     if (error == cudaSuccess) error = cudaDeviceGetAttribute(&sms, cudaDevAttrMultiProcessorCount, device);
+    if (error == cudaSuccess) error = cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device);
     if (error != cudaSuccess) return failed(error, "turning to the device");
-    *out = gpu_launch{stream, (unsigned)sms, before, 0};
+    *out = gpu_launch{stream, (unsigned)sms, before, 0, major >= 9};
     return LOPT_OK;
 }
 

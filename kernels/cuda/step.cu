@@ -1,12 +1,10 @@
-/* A step around phase 1: taking the call's pointers, the look at the gradients, what the levels send down, the tensors' and the model's
- * RNNs (rules 13 and 14), and phase 2 (rule 12).
+/* A step around phase 1: taking the call's pointers, the look at the gradients, what the levels send down; and, in launches of their own, what
+ * follows phase 1: the tensors' and the model's RNNs (rules 13 and 14), and phase 2 (rule 12).
  *
  * Bytes per parameter: look 4 (only without the caller's found_inf); phase 2 reads 8 (with attention 12) and writes 8. */
-#include "kernels/cell/dense_gru.h"
-#include "kernels/cell/guard.h"
-#include "kernels/cell/readout.h"
-#include "kernels/cuda/block.cuh"
+#include "kernels/cuda/apply.cuh"
 #include "kernels/cuda/kernels.h"
+#include "kernels/cuda/levels.cuh"
 
 /* Pointers of tensors [first, first + n), as arguments: so a captured graph holds those of its capture. */
 typedef struct pointer_batch {
@@ -17,6 +15,7 @@ typedef struct pointer_batch {
 static_assert(sizeof(gpu_model) + sizeof(pointer_batch) <= 4096, "arguments of a kernel are at most 4 KB");
 
 __global__ void lopt_enter(const __grid_constant__ gpu_model m, const __grid_constant__ pointer_batch p) {
+    step_follows();
     for (unsigned i = threadIdx.x; i < p.n; i += GPU_BLOCK) m.buffers[p.first + i] = p.buffers[i];
     if (p.first == 0 && threadIdx.x == 0) m.control->unusable = 0;
 }
@@ -64,6 +63,18 @@ __device__ static inline void look_chunk(const gpu_model &m, gpu_chunk c) {
     if (!usable) m.control->unusable = 1; /* whoever comes first or last writes the same */
 }
 
+/* What of a tensor is before the blocks of one launch that do all the rest. */
+__device__ static inline void progress_begin(const gpu_model &m, uint64_t tensor) {
+    const gpu_tensor t = m.tensors[tensor];
+    if (threadIdx.x == 0) {
+        m.progress.ready[tensor] = 0;
+        m.progress.tensor_left[tensor] = (uint32_t)(m.num_spans ? t.span_end - t.span_at : t.chunk_end - t.chunk_at);
+    }
+    if (m.num_spans == 0) return;
+    for (uint64_t k = t.span_at + threadIdx.x; k < t.span_end; k += GPU_BLOCK)
+        m.progress.span_left[k] = (uint32_t)(m.spans[k].chunk_end - m.spans[k].chunk_at);
+}
+
 /* The bias that a tensor's cells receive, and the bound of its rates. */
 __device__ static inline void tensor_begin(const gpu_model &m, const gpu_weights &w, uint64_t tensor) {
     const lopt_dims d = m.dims;
@@ -71,6 +82,7 @@ __device__ static inline void tensor_begin(const gpu_model &m, const gpu_weights
         const float most = guard_log_lr_max(m.guard ? m.guard + GUARD_STATE * tensor : NULL);
         m.log_lr_max[tensor] = m.started[tensor] ? fminf(most, GPU_UNBOUND) : INFINITY;
     }
+    if (m.work) progress_begin(m, tensor);
     dense_bias(w.param_bias, &w.dense[DENSE_TENSOR_TO_PARAM], m.u + tensor * padded(d.tensor), &w.dense[DENSE_GLOBAL_TO_PARAM], m.v,
                m.bias_param + tensor * padded(3 * d.param));
 }
@@ -100,6 +112,7 @@ __device__ static inline void model_begin(const gpu_model &m, const gpu_weights 
     if (threadIdx.x == 0) {
         m.control->mean_log_lr = count > 0.0 ? (float)(sum / count) : 0.0f;
         m.control->taking_part = (uint64_t)tensors;
+        m.control->tensors_left = (uint32_t)tensors, m.control->ticket = 0;
     }
     dense_bias(w.tensor_bias, &w.dense[DENSE_GLOBAL_TO_TENSOR], m.v, NULL, NULL, m.bias_tensor);
 }
@@ -108,6 +121,7 @@ __device__ static inline void model_begin(const gpu_model &m, const gpu_weights 
 enum { PREPARE_RESIDENT = 8 }; /* blocks on a multiprocessor */
 __global__ __launch_bounds__(GPU_BLOCK, PREPARE_RESIDENT) void lopt_prepare(const __grid_constant__ gpu_model m, int look) {
     const uint64_t levels = 1 + m.num_tensors;
+    step_follows();
     GRID_FOR(item, levels + (look ? m.num_chunks : 0)) {
         if (item == 0) model_begin(m, *m.weights);
         else if (item < levels) tensor_begin(m, *m.weights, item - 1);
@@ -117,138 +131,43 @@ __global__ __launch_bounds__(GPU_BLOCK, PREPARE_RESIDENT) void lopt_prepare(cons
 
 /* ---- Between the phases -------------------------------------------------------------------------------------------------------- */
 
-/* Sums of spans of chunks, so that a tensor of billions is not left to one block. */
 __global__ __launch_bounds__(GPU_BLOCK) void lopt_gather(const __grid_constant__ gpu_model m) {
     __shared__ double rows[GPU_ROWS][GPU_COLUMNS_MAX];
-    const int count = gpu_sums(m.dims);
-    GRID_FOR(i, m.num_spans) {
-        const gpu_span s = m.spans[i];
-        sum_columns(m.sums, (unsigned)count, s.chunk_at, s.chunk_end, count, NULL, rows, m.span_sums + i * (unsigned)count);
-    }
+    step_follows();
+    GRID_FOR(i, m.num_spans) gather_span(m, i, rows);
 }
 
-/* By one thread: rule 10's roots and the guard, from the tensor's sums of d^2, e^2 and alpha', and the means of its features. */
-__device__ static inline void tensor_scales(const gpu_model &m, uint64_t i, uint64_t count, const double *sums, const float *mean) {
-    const guard_sums s = {(double)count, sums[0], sums[1], sums[2], mean};
-    float *guard = m.guard ? m.guard + GUARD_STATE * i : NULL;
-    guard_inverse_rms(m.dims, &s, guard, m.inverse_rms + 2 * i, m.inverse_rms + 2 * i + 1);
-    m.log_lr[i] = sums[2];
-    m.started[i] = 1;
-}
-
-/* Rules 10 and 13 for each tensor that takes part: two work items, since both are long and neither needs the other. */
+/* For each tensor that takes part two work items, since both are long and neither needs the other. */
 __global__ __launch_bounds__(GPU_BLOCK) void lopt_finish(const __grid_constant__ gpu_model m) {
-    __shared__ double rows[GPU_ROWS][GPU_COLUMNS_MAX], total[GPU_COLUMNS_MAX];
-    __shared__ float mean[GPU_COLUMNS_MAX];
-    __shared__ dense_gru_scratch scratch;
-    const lopt_dims d = m.dims;
-    const int F = d.param + dims_features(d);
+    __shared__ level_scratch scratch;
+    step_follows();
     if (step_skipped(m)) return;
     GRID_FOR(item, 2 * m.num_tensors) {
         const uint64_t i = item / 2;
         const gpu_tensor t = m.tensors[i];
         if (m.buffers[i].grads == NULL) continue;
-        tensor_sums(m, t, 0, F + 3, rows, total);
-        for (int j = (int)threadIdx.x; j < F; j += GPU_BLOCK) mean[j] = (float)(total[j] / (double)t.count);
-        __syncthreads();
+        tensor_totals(m, t, &scratch);
         if (item % 2) {
-            if (threadIdx.x == 0) tensor_scales(m, i, t.count, total + F, mean);
+            if (threadIdx.x == 0) tensor_scales(m, i, t.count, &scratch);
             __syncthreads();
-            continue;
+        } else {
+            tensor_advance(m, i, &scratch);
         }
-        const dense_gru level = {&m.weights->dense[DENSE_TENSOR_GATE], &m.weights->dense[DENSE_TENSOR_CANDIDATE], F, d.tensor};
-        float *u = m.u + i * padded(d.tensor);
-        dense_gru_forward(level, mean, u, m.bias_tensor, u, NULL, &scratch);
     }
 }
 
 /* ---- Phase 2 ------------------------------------------------------------------------------------------------------------------- */
 
-/* A chunk's share of phase 2. */
-struct apply_work {
-    readout_rates rates;
-    number_type type; /* of params */
-    float *theta;
-    const float *move, *attend; /* attend NULL: no attention */
-    void *params;
-};
-
-__device__ static inline float applied(const apply_work &w, float theta, float move, float attend, float *phi) {
-    const float moved = readout_theta(w.rates, theta, move);
-    *phi = w.attend ? readout_phi(w.rates, theta, attend) : moved;
-    return moved;
-}
-
-/* `batch` fours of parameters from i on, 4 GPU_BLOCK apart; all that is read is read first, as in `look`. */
-template <int batch> __device__ static inline void apply_fours(const apply_work &w, unsigned i) {
-    floats4 theta[batch], move[batch], attend[batch];
-    CELL_UNROLL
-    for (unsigned k = 0; k < batch; k++) {
-        const unsigned at = i + k * 4 * GPU_BLOCK;
-        theta[k] = read_once((const floats4 *)(w.theta + at)), move[k] = read_once((const floats4 *)(w.move + at));
-        attend[k] = w.attend ? read_once((const floats4 *)(w.attend + at)) : floats4{{0.0f, 0.0f, 0.0f, 0.0f}};
-    }
-    CELL_UNROLL
-    for (unsigned k = 0; k < batch; k++) {
-        const unsigned at = i + k * 4 * GPU_BLOCK;
-        floats4 phi;
-        CELL_UNROLL
-        for (int j = 0; j < 4; j++) theta[k].at[j] = applied(w, theta[k].at[j], move[k].at[j], attend[k].at[j], &phi.at[j]);
-        write_once((floats4 *)(w.theta + at), theta[k]);
-        if (w.type == NUMBER_FP32) write_once((floats4 *)((float *)w.params + at), phi);
-        else
-            for (unsigned j = 0; j < 4; j++) number_write(w.type, w.params, at + j, phi.at[j]);
-    }
-}
-/* One parameter at a time. */
-__device__ static inline void apply_singly(const apply_work &w, unsigned first, unsigned end) {
-    for (unsigned i = first + threadIdx.x; i < end; i += GPU_BLOCK) {
-        float phi;
-        w.theta[i] = applied(w, w.theta[i], w.move[i], w.attend ? w.attend[i] : 0.0f, &phi);
-        number_write(w.type, w.params, i, phi);
-    }
-}
-
-__device__ static inline void apply_chunk(const gpu_model &m, const gpu_chunk &c) {
-    const uint64_t at = m.tensors[c.tensor].tile_at * GPU_TILE + c.first;
-    const gpu_buffers b = m.buffers[c.tensor];
-    const float *inverse_rms = m.inverse_rms + 2 * (uint64_t)c.tensor;
-    if (b.grads == NULL) return;
-    apply_work w;
-    w.rates = readout_rates_of(m.control->lr_scale, m.control->weight_decay, inverse_rms[0], inverse_rms[1]);
-    w.type = m.param_type;
-    w.theta = m.theta + at, w.move = m.move + at;
-    w.params = (void *)number_at(m.param_type, b.params, c.first);
-    w.attend = !m.dims.attention ? NULL : m.attend ? m.attend + at : (const float *)w.params;
-    const unsigned turn = 4 * GPU_BLOCK, n = w.type != NUMBER_FP32 || (uintptr_t)w.params % sizeof(floats4) == 0 ? c.n / 4 * 4 : 0;
-    unsigned i = 4 * threadIdx.x;
-    for (; i + turn < n; i += 2 * turn) apply_fours<2>(w, i);
-    for (; i < n; i += turn) apply_fours<1>(w, i);
-    apply_singly(w, n, c.n);
-}
-
-/* Rule 14 over the tensors that took part; counts the step. */
-__device__ static inline void model_finish(const gpu_model &m) {
-    __shared__ double rows[GPU_ROWS][GPU_COLUMNS_MAX], total[GPU_COLUMNS_MAX];
-    __shared__ float mean[GPU_COLUMNS_MAX];
-    __shared__ dense_gru_scratch scratch;
-    const int T = m.dims.tensor;
-    sum_columns(m.u, padded(T), 0, m.num_tensors, T, m.buffers, rows, total);
-    for (int j = (int)threadIdx.x; j < T; j += GPU_BLOCK) mean[j] = (float)(total[j] / (double)m.control->taking_part);
-    __syncthreads();
-    const dense_gru level = {&m.weights->dense[DENSE_GLOBAL_GATE], &m.weights->dense[DENSE_GLOBAL_CANDIDATE], T, m.dims.global};
-    dense_gru_forward(level, mean, m.v, m.weights->global_bias, m.v, NULL, &scratch);
-    if (threadIdx.x == 0) m.control->step++;
-}
-
 /* The first block is the model's: it has a latency of its own that the others need not wait for. */
 enum { APPLY_RESIDENT = 10 }; /* blocks on a multiprocessor */
 __global__ __launch_bounds__(GPU_BLOCK, APPLY_RESIDENT) void lopt_apply(const __grid_constant__ gpu_model m) {
+    step_follows<true>();
     const bool skipped = step_skipped(m), model = blockIdx.x == 0;
     if (model && skipped && threadIdx.x == 0) m.control->skipped++;
     if (skipped) return;
     if (model) {
-        model_finish(m);
+        __shared__ level_scratch scratch;
+        model_finish(m, &scratch);
         return;
     }
     for (uint64_t chunk = blockIdx.x - 1; chunk < m.num_chunks; chunk += gridDim.x - 1) apply_chunk(m, m.chunks[chunk]);
@@ -285,19 +204,19 @@ void GPU_SYMBOL(gpu_enter)(gpu_launch *l, const gpu_model *m, void *const *param
 
 void GPU_SYMBOL(gpu_prepare)(gpu_launch *l, const gpu_model *m) {
     const int look = m->found_inf == NULL && !m->zero_nonfinite;
-    CUDA_LAUNCH(l, lopt_prepare, gpu_grid(l, 1 + m->num_tensors + (look ? m->num_chunks : 0), PREPARE_RESIDENT), *m, look);
+    CUDA_FOLLOW(l, lopt_prepare, gpu_grid(l, 1 + m->num_tensors + (look ? m->num_chunks : 0), PREPARE_RESIDENT), *m, look);
 }
 
 void GPU_SYMBOL(gpu_gather)(gpu_launch *l, const gpu_model *m) {
-    if (m->num_spans) CUDA_LAUNCH(l, lopt_gather, gpu_grid(l, m->num_spans, GPU_RESIDENT / 2), *m);
+    if (m->num_spans) CUDA_FOLLOW(l, lopt_gather, gpu_grid(l, m->num_spans, GPU_RESIDENT / 2), *m);
 }
 
 void GPU_SYMBOL(gpu_finish)(gpu_launch *l, const gpu_model *m) {
-    CUDA_LAUNCH(l, lopt_finish, gpu_grid(l, 2 * m->num_tensors, GPU_RESIDENT / 2), *m);
+    CUDA_FOLLOW(l, lopt_finish, gpu_grid(l, 2 * m->num_tensors, GPU_RESIDENT / 2), *m);
 }
 
 void GPU_SYMBOL(gpu_apply)(gpu_launch *l, const gpu_model *m) {
-    CUDA_LAUNCH(l, lopt_apply, gpu_grid(l, m->num_chunks, APPLY_RESIDENT) + 1, *m);
+    CUDA_FOLLOW(l, lopt_apply, gpu_grid(l, m->num_chunks, APPLY_RESIDENT) + 1, *m);
 }
 
 void GPU_SYMBOL(gpu_set_rates)(gpu_launch *l, const gpu_model *m, float lr_scale, float weight_decay) {

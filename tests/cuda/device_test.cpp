@@ -212,6 +212,13 @@ TEST_P(OnDevice, StepsCanBeTimed) {
             EXPECT_GT(r.copy_per_second, 0.0);
             EXPECT_GT(r.bytes_held, 84.0 * 1307);
         }
+        for (const char *launches : {"auto", "phases", "fused"}) {
+            o.launches = launches;
+            EXPECT_EQ(lopt_gpu_step_measure(&o, &r), LOPT_OK) << lopt_last_error();
+        }
+        o.launches = "one";
+        EXPECT_EQ(lopt_gpu_step_measure(&o, &r), LOPT_ERR_ARGUMENT);
+        o.launches = nullptr;
         o.device = 999;
         EXPECT_EQ(lopt_gpu_step_measure(&o, &r), LOPT_ERR_ARGUMENT);
     }

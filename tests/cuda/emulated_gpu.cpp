@@ -89,7 +89,7 @@ lopt_status copy(int, void *to, const void *from, size_t bytes, void *stream) {
 }
 
 lopt_status begin(int, void *stream, gpu_launch *out) {
-    *out = gpu_launch{stream, machine.multiprocessors, 0, 0};
+    *out = gpu_launch{stream, machine.multiprocessors, 0, 0, 0};
     return LOPT_OK;
 }
 

@@ -32,14 +32,16 @@ struct FarOut : OnGpu, ::testing::WithParamInterface<const char *> {
 };
 
 TEST_P(FarOut, AStepThereIsAStepHere) {
-    for (const char *state : {"fp32", "mixed"}) {
-        Model a({3000}, GetParam()), b({3000}, GetParam());
+    for (const auto &[state, fused] : {std::pair("fp32", false), {"mixed", false}, {"fp32", true}, {"mixed", true}}) {
+        const size_t n = fused ? GPU_CHUNK_MAX : 3000; /* fused, phase 2 asks the tensor's length, which is too short out there, how much is left */
+        Model a({n}, GetParam()), b({n}, GetParam());
         DeviceModel<> here(a), there(b);
         lopt_optimizer_options o = LOPT_OPTIMIZER_OPTIONS_INIT;
         o.state_dtype = state;
         ASSERT_EQ(here.create(o), LOPT_OK);
         ASSERT_EQ(there.create(o), LOPT_OK);
-        const gpu_model m = far_model(reinterpret_cast<cuda_optimizer *>(there.opt.p));
+        gpu_model m = far_model(reinterpret_cast<cuda_optimizer *>(there.opt.p));
+        if (!fused) m.work = nullptr;
         const gpu_kernels *k = device()->kernels;
         for (uint64_t t = 0; t < 2; t++) {
             here.run(t, t + 1);
@@ -52,14 +54,13 @@ TEST_P(FarOut, AStepThereIsAStepHere) {
             k->enter(&l, &m, &params, &grads);
             k->prepare(&l, &m);
             k->advance(&l, &m);
-            k->finish(&l, &m);
-            k->apply(&l, &m);
+            if (m.work == nullptr) k->finish(&l, &m), k->apply(&l, &m);
             k->sum_rates(&l, &m);
             EXPECT_EQ(device()->end(&l), LOPT_OK) << lopt_last_error();
             EXPECT_EQ(there.read(), here.read()) << state << t;
         }
         // theta out to the caller, from there to here
-        DeviceArray<float> truth(3000);
+        DeviceArray<float> truth(n);
         void *out = back(truth.data(), FAR);
         gpu_launch l;
         ASSERT_EQ(device()->begin(0, nullptr, &l), LOPT_OK);
@@ -68,14 +69,14 @@ TEST_P(FarOut, AStepThereIsAStepHere) {
         EXPECT_EQ(truth.read(), here.true_params()[0]);
         // and by pieces, of a tensor that is as long as it must be then
         gpu_model whole = m;
-        const gpu_tensor tensor = {FAR + 3000, 0, 0, 1, 0, 0};
+        const gpu_tensor tensor = {FAR + n, 0, 0, 1, 0, 0};
         DeviceArray<gpu_tensor> tensors(std::vector<gpu_tensor>{tensor});
         whole.tensors = tensors.data();
         for (state_part part : {PART_LOG_LR, PART_HIDDEN, PART_SQUARE}) {
             DeviceArray<float> far_part(100), near_part(100);
             const uint64_t P = uint64_t(m.dims.param), in = part == PART_HIDDEN ? P : 1, before = part == PART_SQUARE ? 1 : 0;
             const state_piece far_piece = {part, 0, before * tensor.count + FAR * in, 100},
-                              near_piece = {part, 0, before * 3000, 100};
+                              near_piece = {part, 0, before * n, 100};
             k->pack(&l, &whole, &far_piece, far_part.data());
             k->pack(&l, &reinterpret_cast<cuda_optimizer *>(here.opt.p)->model, &near_piece, near_part.data());
             k->unpack(&l, &whole, &far_piece, near_part.data());

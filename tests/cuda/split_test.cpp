@@ -41,7 +41,10 @@ double hidden_error(lopt_optimizer *opt, const oracle::Optimizer<double> &exact)
 }
 
 // Without tensor cores, as where a model has no fragments for them.
-void multiply_adds_alone(lopt_optimizer *opt) { reinterpret_cast<cuda_optimizer *>(opt)->model.fragments = nullptr; }
+void multiply_adds_alone(lopt_optimizer *opt) {
+    reinterpret_cast<cuda_optimizer *>(opt)->model.fragments = nullptr;
+    cuda_set_fused(opt, 0);
+}
 
 class Fp32OnDevice : public OnDevice {};
 

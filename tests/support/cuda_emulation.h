@@ -297,4 +297,5 @@ inline float __fdiv_rn(float a, float b) { return a / b; }
         if ((launch_)->error == 0)                                                                                             \
             (launch_)->error = emulation::launch((launch_)->stream, unsigned(grid), unsigned(GPU_BLOCK), kernel, __VA_ARGS__); \
     } while (0)
+#define CUDA_FOLLOW CUDA_LAUNCH
 #define CUDA_LOAD(launch_, kernel) ((launch_)->error = (launch_)->error ? (launch_)->error : emulation::launch_error())
