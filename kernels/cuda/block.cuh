@@ -119,35 +119,34 @@ __device__ static inline void block_sums(const float *mine, int count, unsigned 
     __syncthreads();
 }
 
-/* sum + column[k stride] over `batch` rows from k on, GPU_ROWS apart, one after the other. They are read before any is added: a thread goes on past a
- * load, but not past the first use of what it loads. taking NULL, or: only rows whose tensor takes part. */
-template <int batch, class number>
-__device__ static inline double add_rows(double sum, const number *column, uint64_t stride, uint64_t k, const gpu_buffers *taking) {
-    number value[batch];
-    bool takes_part[batch];
+/* sum + column[k stride] over GPU_BATCH rows from k on, GPU_ROWS apart, those below n, one after the other. They are read before any is added: a
+ * thread goes on past a load, but not past the first use of what it loads, nor past a test that a load hangs on. taking NULL, or: only rows whose
+ * tensor takes part. */
+template <class number>
+__device__ static inline double add_rows(double sum, const number *column, uint64_t stride, uint32_t k, uint32_t n, const gpu_buffers *taking) {
+    number value[GPU_BATCH];
+    bool counts[GPU_BATCH];
     CELL_UNROLL
-    for (unsigned b = 0; b < batch; b++) {
-        const uint64_t row = k + b * GPU_ROWS;
+    for (uint32_t b = 0; b < GPU_BATCH; b++) {
+        const uint32_t wanted = k + b * GPU_ROWS, row = wanted < n ? wanted : n - 1;
         value[b] = column[row * stride];
-        takes_part[b] = taking == NULL || taking[row].grads != NULL;
+        counts[b] = wanted < n && (taking == NULL || taking[row].grads != NULL);
     }
     CELL_UNROLL
-    for (unsigned b = 0; b < batch; b++) sum = takes_part[b] ? sum + (double)value[b] : sum;
+    for (uint32_t b = 0; b < GPU_BATCH; b++) sum += (double)(counts[b] ? value[b] : 0);
     return sum;
 }
 
-/* total[j] = sum of matrix[k][j] over rows first <= k < end, for j < count, in double: GPU_ROWS threads take every GPU_ROWS-th row. taking as in
- * add_rows. Shared: rows, total [GPU_COLUMNS_MAX]. Every thread must come. */
+/* total[j] = sum of matrix[k][j] over rows k < n (chunks or tensors: fewer than GPU_CHUNKS_MAX), for j < count, in double: GPU_ROWS threads take every
+ * GPU_ROWS-th row. taking as in add_rows. Shared: rows, total [GPU_COLUMNS_MAX]. Every thread must come. */
 template <class number>
-__device__ static inline void sum_columns(const number *matrix, uint64_t stride, uint64_t first, uint64_t end, int count,
-                                          const gpu_buffers *taking, double (*rows)[GPU_COLUMNS_MAX], double *total) {
+__device__ static inline void sum_columns(const number *matrix, uint64_t stride, uint64_t n, int count, const gpu_buffers *taking,
+                                          double (*rows)[GPU_COLUMNS_MAX], double *total) {
     const int row = (int)threadIdx.x / GPU_ROW;
     for (int j = (int)threadIdx.x % GPU_ROW; j < count; j += GPU_ROW) {
-        uint64_t k = first + (unsigned)row;
         double sum = 0.0;
-        for (; k + (GPU_BATCH - 1) * GPU_ROWS < end; k += GPU_BATCH * GPU_ROWS)
-            sum = add_rows<GPU_BATCH>(sum, matrix + j, stride, k, taking);
-        for (; k < end; k += GPU_ROWS) sum = add_rows<1>(sum, matrix + j, stride, k, taking);
+        for (uint32_t k = (uint32_t)row; k < (uint32_t)n; k += GPU_BATCH * GPU_ROWS)
+            sum = add_rows(sum, matrix + j, stride, k, (uint32_t)n, taking);
         rows[row][j] = sum;
     }
     __syncthreads();
@@ -163,8 +162,8 @@ __device__ static inline void sum_columns(const number *matrix, uint64_t stride,
 __device__ static inline void tensor_sums(const gpu_model &m, const gpu_tensor &t, int first, int count,
                                           double (*rows)[GPU_COLUMNS_MAX], double *total) {
     const uint64_t stride = (uint64_t)gpu_sums(m.dims);
-    if (m.num_spans) sum_columns(m.span_sums + first, stride, t.span_at, t.span_end, count, NULL, rows, total);
-    else sum_columns(m.sums + first, stride, t.chunk_at, t.chunk_end, count, NULL, rows, total);
+    if (m.num_spans) sum_columns(m.span_sums + t.span_at * stride + first, stride, t.span_end - t.span_at, count, NULL, rows, total);
+    else sum_columns(m.sums + t.chunk_at * stride + first, stride, t.chunk_end - t.chunk_at, count, NULL, rows, total);
 }
 
 /* A step's kernels follow each other closely (programmatic dependent launch). Each begins with this, and before it does only what is the same in all

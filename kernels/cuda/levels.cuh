@@ -17,7 +17,8 @@ struct level_scratch {
 __device__ static inline void gather_span(const gpu_model &m, uint64_t i, double (*rows)[GPU_COLUMNS_MAX]) {
     const gpu_span s = m.spans[i];
     const int count = gpu_sums(m.dims);
-    sum_columns(m.sums, (unsigned)count, s.chunk_at, s.chunk_end, count, NULL, rows, m.span_sums + i * (unsigned)count);
+    const uint64_t stride = (uint64_t)count;
+    sum_columns(m.sums + s.chunk_at * stride, stride, s.chunk_end - s.chunk_at, count, NULL, rows, m.span_sums + i * stride);
 }
 
 /* Columns that a level's RNN and the roots take: features, d^2, e^2, alpha'. */
@@ -53,7 +54,7 @@ __device__ static inline void tensor_advance(const gpu_model &m, uint64_t i, lev
 /* Rule 14 over the tensors that took part; counts the step. */
 __device__ static inline void model_finish(const gpu_model &m, level_scratch *s) {
     const int T = m.dims.tensor;
-    sum_columns(m.u, padded(T), 0, m.num_tensors, T, m.buffers, s->rows, s->total);
+    sum_columns(m.u, padded(T), m.num_tensors, T, m.buffers, s->rows, s->total);
     for (int j = (int)threadIdx.x; j < T; j += GPU_BLOCK) s->mean[j] = (float)(s->total[j] / (double)m.control->taking_part);
     __syncthreads();
     const dense_gru level = {&m.weights->dense[DENSE_GLOBAL_GATE], &m.weights->dense[DENSE_GLOBAL_CANDIDATE], T, m.dims.global};

@@ -87,32 +87,31 @@ __device__ static inline void tensor_begin(const gpu_model &m, const gpu_weights
                m.bias_param + tensor * padded(3 * d.param));
 }
 
-/* Sum over the block's threads, in double and always in the same order; thread 0 gets it. */
-__device__ static inline double block_sum_double(double mine) {
-    __shared__ double part[GPU_BLOCK];
-    part[threadIdx.x] = mine;
+/* Sums over the block's threads, always in the same order; all get them. */
+enum { BEGIN_SUMS = 3 };
+__device__ static inline void block_sums_double(double *mine) {
+    __shared__ double part[GPU_BLOCK][BEGIN_SUMS];
+    for (int j = 0; j < BEGIN_SUMS; j++) part[threadIdx.x][j] = mine[j];
     __syncthreads();
     for (unsigned half = GPU_BLOCK / 2; half > 0; half /= 2) {
-        if (threadIdx.x < half) part[threadIdx.x] += part[threadIdx.x + half];
+        if (threadIdx.x < half)
+            for (int j = 0; j < BEGIN_SUMS; j++) part[threadIdx.x][j] += part[threadIdx.x + half][j];
         __syncthreads();
     }
-    const double sum = part[0];
+    for (int j = 0; j < BEGIN_SUMS; j++) mine[j] = part[0][j];
     __syncthreads();
-    return sum;
 }
 
 /* Mean of alpha over the tensors that take part, and the bias that v alone makes. */
 __device__ static inline void model_begin(const gpu_model &m, const gpu_weights &w) {
-    double sum = 0.0, count = 0.0, tensors = 0.0;
+    double sums[BEGIN_SUMS] = {0.0, 0.0, 0.0}; /* alpha, parameters, tensors */
     for (uint64_t i = threadIdx.x; i < m.num_tensors; i += GPU_BLOCK)
-        if (m.buffers[i].grads) sum += m.log_lr[i], count += (double)m.tensors[i].count, tensors += 1.0;
-    sum = block_sum_double(sum);
-    count = block_sum_double(count);
-    tensors = block_sum_double(tensors);
+        if (m.buffers[i].grads) sums[0] += m.log_lr[i], sums[1] += (double)m.tensors[i].count, sums[2] += 1.0;
+    block_sums_double(sums);
     if (threadIdx.x == 0) {
-        m.control->mean_log_lr = count > 0.0 ? (float)(sum / count) : 0.0f;
-        m.control->taking_part = (uint64_t)tensors;
-        m.control->tensors_left = (uint32_t)tensors, m.control->ticket = 0;
+        m.control->mean_log_lr = sums[1] > 0.0 ? (float)(sums[0] / sums[1]) : 0.0f;
+        m.control->taking_part = (uint64_t)sums[2];
+        m.control->tensors_left = (uint32_t)sums[2], m.control->ticket = 0;
     }
     dense_bias(w.tensor_bias, &w.dense[DENSE_GLOBAL_TO_TENSOR], m.v, NULL, NULL, m.bias_tensor);
 }
