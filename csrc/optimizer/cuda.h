@@ -1,6 +1,6 @@
 /* An optimizer on a GPU. All of its device memory is one block.
  *
- * Bytes per parameter: 76 state (mixed: 40), 4 true parameters, 4 waiting updates, 0.03 (in small models up to 0.4) sums of chunks; 4 more for the attended points that wait,
+ * Bytes per parameter: 76 state (mixed: 40), 4 true parameters, 4 waiting updates, 0.03 (in small models up to 0.4) sums of chunks and lists of them; 4 more for the attended points that wait,
  * where there is attention and params are 16-bit (otherwise they wait in the caller's buffers). */
 #ifndef LOPT_OPTIMIZER_CUDA_H
 #define LOPT_OPTIMIZER_CUDA_H
@@ -28,6 +28,11 @@ typedef struct cuda_optimizer {
 
 /* How steps are launched from now on; the bits are the same. */
 void cuda_set_fused(lopt_optimizer *opt, int fused);
+
+/* The list of work of steps that are one launch, into work [2 num_chunks]; returns how many pieces it has. Phase 1 of all chunks; phase 2 of a tensor's
+ * begins so long after its last that the blocks of so many multiprocessors seldom find it not ready, and from then on there are two pieces for each of
+ * phase 1. tensors: their chunks and nothing else of them. */
+uint64_t cuda_work_order(const gpu_tensor *tensors, uint64_t num_chunks, uint32_t chunk_size, unsigned multiprocessors, uint32_t *work);
 
 /* The model's memory, and in it everything that does not depend on the caller's parameters. */
 lopt_status cuda_plan(cuda_optimizer *opt, const lopt_weights *w, void *stream);

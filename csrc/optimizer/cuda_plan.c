@@ -120,16 +120,13 @@ static lopt_status upload_chunks(const cuda_optimizer *opt, const gpu_tensor *te
     return status;
 }
 
-/* Phase 1 of all chunks. Phase 2 of a tensor's begins so long after its last that blocks seldom find it not ready, and from then on there are two for
- * each of phase 1. Returns how many pieces there are. */
-static uint64_t work_order(const cuda_optimizer *opt, const gpu_tensor *tensors, uint32_t *work) {
-    const uint64_t chunks = opt->model.num_chunks, lag = (uint64_t)GPU_WORK_LAG * opt->multiprocessors;
-    const uint64_t together = GPU_CHUNK_MAX / gpu_chunk_size(opt->common.total); /* chunks of a piece of phase 2 */
+uint64_t cuda_work_order(const gpu_tensor *tensors, uint64_t num_chunks, uint32_t chunk_size, unsigned multiprocessors, uint32_t *work) {
+    const uint64_t lag = (uint64_t)GPU_WORK_LAG * multiprocessors, together = GPU_CHUNK_MAX / chunk_size; /* chunks of a piece of phase 2 */
     uint64_t advanced = 0, applied = 0, n = 0;
     const gpu_tensor *tensor = tensors; /* of the next chunk for phase 2 */
-    while (applied < chunks) {
-        if (advanced < chunks) work[n++] = (uint32_t)advanced++;
-        for (int k = 0; k < 2 && applied < chunks && (tensor->chunk_end + lag < advanced || advanced == chunks); k++) {
+    while (applied < num_chunks) {
+        if (advanced < num_chunks) work[n++] = (uint32_t)advanced++;
+        for (int k = 0; k < 2 && applied < num_chunks && (tensor->chunk_end + lag < advanced || advanced == num_chunks); k++) {
             const uint64_t left = tensor->chunk_end - applied;
             work[n++] = (uint32_t)applied | GPU_WORK_APPLY;
             applied += left < together ? left : together;
@@ -142,7 +139,8 @@ static uint64_t work_order(const cuda_optimizer *opt, const gpu_tensor *tensors,
 static lopt_status upload_work(cuda_optimizer *opt, const gpu_tensor *tensors, void *stream) {
     void *work = NULL;
     LOPT_TRY(memory_alloc(opt->model.num_work, sizeof(uint32_t), "an optimizer's work", &work));
-    const size_t n = opt->model.num_work = work_order(opt, tensors, work);
+    const size_t n = cuda_work_order(tensors, opt->model.num_chunks, gpu_chunk_size(opt->common.total), opt->multiprocessors, work);
+    opt->model.num_work = n;
     const lopt_status status = opt->gpu->upload(opt->common.device, (void *)opt->model.work, work, n * sizeof(uint32_t), stream);
     free(work);
     return status;

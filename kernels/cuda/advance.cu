@@ -43,6 +43,7 @@ __global__ __launch_bounds__(GPU_BLOCK, ANY_RESIDENT) void lopt_advance_any(cons
     if (step_skipped(m)) return;
     GRID_FOR(chunk, m.num_chunks) {
         const gpu_chunk c = m.chunks[chunk];
+        if (chunk + gridDim.x >= m.num_chunks) step_leads();
         if (m.buffers[c.tensor].grads == NULL) continue;
         const chunk_work k = chunk_begin(m.dims, m, c);
         float sums[GPU_SUMS_MAX];
@@ -59,7 +60,8 @@ void GPU_SYMBOL(gpu_load_advance)(gpu_launch *l) {
 }
 
 void GPU_SYMBOL(gpu_advance)(gpu_launch *l, const gpu_model *m) {
-    if (m->fragments == NULL) CUDA_FOLLOW(l, lopt_advance_any, gpu_grid(l, m->num_chunks, ANY_RESIDENT), *m);
+    if (m->fragments == NULL) /* and no list of work */
+        CUDA_FOLLOW(l, lopt_advance_any, gpu_grid(l, m->num_chunks, ANY_RESIDENT), *m);
     else if (m->mixed) GPU_SYMBOL(gpu_advance_mma)(l, m);
     else GPU_SYMBOL(gpu_advance_split)(l, m);
 }

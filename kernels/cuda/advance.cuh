@@ -47,7 +47,8 @@ __device__ static inline bool first_step(const chunk_work &k) { return k.log_lr_
 /* Bits of the gradient entry at `at`, and what they are. A thread goes on past a load, but not past the first use of what it loads: so all that a
  * tile needs is read before any of it is looked at. */
 __device__ static inline uint32_t gradient_load(const gpu_model &m, const void *at, bool exists) {
-    return exists ? number_bits(m.grad_type, at, 0) : 0;
+    if (!exists) return 0;
+    return m.grad_type == NUMBER_FP32 ? read_once((const uint32_t *)at) : number_bits(m.grad_type, at, 0);
 }
 __device__ static inline float gradient_of(const gpu_model &m, const chunk_work &k, uint32_t bits) {
     const float g = gradient_divided(number_value(m.grad_type, bits), k.divisor);

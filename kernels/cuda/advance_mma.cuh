@@ -62,23 +62,22 @@ __device__ static inline cell_weights numbers_of(const gpu_model &m) {
     return w;
 }
 
-/* A block's memory for phase 1; shared. */
+/* A block's memory while it is at tiles; shared. */
 template <class format> struct mma_scratch {
-    typename format::weights weights[MMA_PRODUCTS * MMA_LANES];
     words4 x[GPU_WARPS][format::terms * X_WORDS / 4], old[GPU_WARPS][format::terms == 2 ? OLD_WORDS4 * MMA_LANES : 1];
     float part[GPU_WARPS][GPU_SUMS_MAX];
 };
 
 template <class format, class meanwhile>
 __device__ static inline void advance_chunk_mma(lopt_dims d, const gpu_model &m, const cell_weights &w, mma_lane<format> &lane,
-                                                unsigned warp, mma_scratch<format> *s, uint32_t chunk, const gpu_chunk &c,
-                                                const meanwhile &before_sums) {
+                                                unsigned warp, typename format::weights *weights, mma_scratch<format> *s,
+                                                uint32_t chunk, const gpu_chunk &c, const meanwhile &before_sums) {
     const chunk_work k = chunk_begin(d, m, c);
     float sums[MMA_P + MMA_X + 3];
     mma_begin_chunk(lane);
-    weights_bias<format>(k.bias, s->weights);
+    weights_bias<format>(k.bias, weights);
     if (format::terms == 1)
-        for (int i = 0; i < MMA_PRODUCTS; i++) lane.kept[i] = s->weights[i * MMA_LANES + (int)lane.id];
+        for (int i = 0; i < MMA_PRODUCTS; i++) lane.kept[i] = weights[i * MMA_LANES + (int)lane.id];
     advance_tiles(d, m, w, lane, k, warp);
     before_sums();
     mma_end_chunk(lane, sums);
@@ -87,46 +86,57 @@ __device__ static inline void advance_chunk_mma(lopt_dims d, const gpu_model &m,
 
 /* Nothing that depends on a step. Returns the warp. */
 template <class format>
-__device__ static inline unsigned lane_begin(const gpu_model &m, mma_scratch<format> *s, mma_lane<format> *lane) {
+__device__ static inline unsigned lane_begin(const gpu_model &m, typename format::weights *weights, mma_scratch<format> *s,
+                                             mma_lane<format> *lane) {
     unsigned warp = gpu_warp();
     lane->id = gpu_lane();
     opaque(warp), opaque(lane->id);
     lane->x = (char *)s->x;
     lane_places(warp * sizeof s->x[0], lane);
     lane->old = s->old[warp];
-    lane->w = s->weights;
-    weights_load<format>(m, s->weights);
+    lane->w = weights;
+    weights_load<format>(m, weights);
     __syncthreads();
     return warp;
 }
 
 template <class shape, class format> __device__ static inline void advance_chunks_mma(const gpu_model &m) {
-    __shared__ mma_scratch<format> scratch;
+    __shared__ struct {
+        typename format::weights weights[MMA_PRODUCTS * MMA_LANES];
+        mma_scratch<format> tiles;
+    } s;
     mma_lane<format> lane;
     const cell_weights w = numbers_of(m);
-    const unsigned warp = lane_begin(m, &scratch, &lane);
+    const unsigned warp = lane_begin(m, s.weights, &s.tiles, &lane);
     step_follows();
     if (step_skipped(m)) return;
     for (uint32_t chunk = blockIdx.x; chunk < (uint32_t)m.num_chunks; chunk += gridDim.x) { /* fewer than GPU_CHUNKS_MAX */
         const gpu_chunk c = m.chunks[chunk];
+        if (chunk + gridDim.x >= (uint32_t)m.num_chunks) step_leads();
         if (m.buffers[c.tensor].grads == NULL) continue;
-        advance_chunk_mma(shape::dims(), m, w, lane, warp, &scratch, chunk, c, [] {});
+        advance_chunk_mma(shape::dims(), m, w, lane, warp, s.weights, &s.tiles, chunk, c, [] {});
     }
 }
 
-/* And all that follows. */
+/* And all that follows. The levels work where tiles did: barriers stand before and after. */
 template <class shape, class format> __device__ static inline void step_mma(const gpu_model &m) {
-    __shared__ mma_scratch<format> scratch;
-    __shared__ fused_scratch fused;
+    __shared__ struct {
+        typename format::weights weights[MMA_PRODUCTS * MMA_LANES];
+        union {
+            mma_scratch<format> tiles;
+            level_scratch level;
+        };
+        fused_words words;
+    } s;
     mma_lane<format> lane;
     const cell_weights w = numbers_of(m);
-    const unsigned warp = lane_begin(m, &scratch, &lane);
-    step_follows<true>();
+    const unsigned warp = lane_begin(m, s.weights, &s.tiles, &lane);
+    step_follows();
     const bool skipped = step_skipped(m);
     if (skipped && blockIdx.x == 0 && threadIdx.x == 0) m.control->skipped++;
     if (skipped) return;
-    fused_step(m, &fused, [&](uint32_t chunk, const gpu_chunk &c, const auto &before_sums) {
-        advance_chunk_mma(shape::dims(), m, w, lane, warp, &scratch, chunk, c, before_sums);
+    fused_step(m, &s.words, &s.level, [&](uint32_t chunk, const gpu_chunk &c, const auto &before_sums) {
+        advance_chunk_mma(shape::dims(), m, w, lane, warp, s.weights, &s.tiles, chunk, c, before_sums);
     });
 }
 

@@ -166,12 +166,18 @@ __device__ static inline void tensor_sums(const gpu_model &m, const gpu_tensor &
     else sum_columns(m.sums + t.chunk_at * stride + first, stride, t.chunk_end - t.chunk_at, count, NULL, rows, total);
 }
 
-/* A step's kernels follow each other closely (programmatic dependent launch). Each begins with this, and before it does only what is the same in all
- * steps: from here on all that kernels before it have done is done, and, unless it is the last, the next one may come as far as its own. */
-template <bool last = false> __device__ static inline void step_follows(void) {
+/* A step's kernels follow each other closely (programmatic dependent launch). Each that is launched by CUDA_FOLLOW begins with step_follows, and before it
+ * does only what is the same in all steps: from there on all that kernels before it have done is done. From where all of its blocks have come to
+ * step_leads, or to their end, the next one may come as far as its own step_follows: not before step_follows, and not long before the end, or blocks
+ * that only wait are in the way of others. */
+__device__ static inline void step_follows(void) {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
     asm volatile("griddepcontrol.wait;" ::: "memory");
-    if (!last) asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+#endif
+}
+__device__ static inline void step_leads(void) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+    asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
 #endif
 }
 

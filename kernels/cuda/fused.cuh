@@ -11,27 +11,26 @@
 #include "kernels/cuda/levels.cuh"
 #include "kernels/cuda/order.cuh"
 
-/* What a block of such a kernel has beside phase 1's; shared. */
-struct fused_scratch {
-    level_scratch level;
+/* What thread 0 tells its block; shared. */
+struct fused_words {
     uint32_t work[2]; /* this turn's and the next one's */
     uint32_t last[3];
 };
 
 /* Rules 10 and 13, by the block that ended the tensor's last chunk, and 14 by that of the last tensor. Phase 2 needs no more than the roots. */
-__device__ static inline void fused_finish(const gpu_model &m, uint32_t tensor, fused_scratch *s) {
+__device__ static inline void fused_finish(const gpu_model &m, uint32_t tensor, fused_words *s, level_scratch *level) {
     const gpu_tensor t = m.tensors[tensor];
-    tensor_totals(m, t, &s->level);
-    if (threadIdx.x == 0) tensor_scales(m, tensor, t.count, &s->level);
+    tensor_totals(m, t, level);
+    if (threadIdx.x == 0) tensor_scales(m, tensor, t.count, level);
     __syncthreads();
     if (threadIdx.x == 0) order_publish(&m.progress.ready[tensor]);
-    tensor_advance(m, tensor, &s->level);
-    if (block_is_last(&m.control->tensors_left, &s->last[2])) model_finish(m, &s->level);
+    tensor_advance(m, tensor, level);
+    if (block_is_last(&m.control->tensors_left, &s->last[2])) model_finish(m, level);
 }
 
-/* A chunk has been through phase 1. next: the block's next piece of work, on its way from memory while the count is. */
+/* A chunk has been through phase 1. next: the block's next piece of work, which may still be on its way from memory. */
 __device__ static inline void fused_count(const gpu_model &m, uint32_t chunk, uint32_t tensor, uint32_t next, unsigned turn,
-                                          fused_scratch *s) {
+                                          fused_words *s, level_scratch *level) {
     const gpu_tensor t = m.tensors[tensor];
     const uint64_t span = t.span_at + (chunk - t.chunk_at) / GPU_SPAN;
     if (threadIdx.x == 0) {
@@ -41,10 +40,10 @@ __device__ static inline void fused_count(const gpu_model &m, uint32_t chunk, ui
     __syncthreads();
     if (!s->last[0]) return;
     if (m.num_spans) {
-        gather_span(m, span, s->level.rows);
+        gather_span(m, span, level->rows);
         if (!block_is_last(&m.progress.tensor_left[tensor], &s->last[1])) return;
     }
-    fused_finish(m, tensor, s);
+    fused_finish(m, tensor, s, level);
 }
 
 /* The next piece of work, by thread 0; its number has been drawn before. */
@@ -52,7 +51,7 @@ __device__ static inline uint32_t fused_work(const gpu_model &m, uint32_t ticket
     return threadIdx.x == 0 && ticket < m.num_work ? m.work[ticket] : GPU_WORK_NONE;
 }
 
-__device__ static inline void fused_take(const gpu_model &m, uint32_t ticket, unsigned turn, fused_scratch *s) {
+__device__ static inline void fused_take(const gpu_model &m, uint32_t ticket, unsigned turn, fused_words *s) {
     if (threadIdx.x == 0) s->work[turn] = fused_work(m, ticket);
     __syncthreads();
 }
@@ -63,9 +62,10 @@ __device__ static inline void fused_apply(const gpu_model &m, const gpu_chunk &c
     apply_chunk(m, {c.first, c.tensor, left < GPU_CHUNK_MAX ? (uint32_t)left : (uint32_t)GPU_CHUNK_MAX});
 }
 
-/* advance(number, chunk, before_sums): phase 1 of it, and a barrier. Numbers are drawn a little before they are needed, which hides the way to memory,
+/* advance(number, chunk, before_sums): phase 1 of it, and a barrier at its end and before it uses what level may share memory with. Numbers are drawn a little before they are needed, which hides the way to memory,
  * but not a whole chunk before: phase 2 would find its tensor not ready. */
-template <class phase_1> __device__ static inline void fused_step(const gpu_model &m, fused_scratch *s, const phase_1 &advance) {
+template <class phase_1>
+__device__ static inline void fused_step(const gpu_model &m, fused_words *s, level_scratch *level, const phase_1 &advance) {
     uint32_t ticket = 0;
     const auto draw = [&] {
         if (threadIdx.x == 0) ticket = order_take(&m.control->ticket);
@@ -86,7 +86,7 @@ template <class phase_1> __device__ static inline void fused_step(const gpu_mode
             fused_take(m, ticket, turn ^ 1, s);
         } else {
             advance(chunk, c, draw);
-            fused_count(m, chunk, c.tensor, fused_work(m, ticket), turn ^ 1, s);
+            fused_count(m, chunk, c.tensor, fused_work(m, ticket), turn ^ 1, s, level);
         }
     }
 }

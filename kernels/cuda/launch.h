@@ -9,7 +9,7 @@ typedef struct gpu_launch {
     unsigned multiprocessors; /* blocks that stride over the work: so many times what each holds */
     int device_before;        /* what was current for the caller */
     int error;                /* of the first launch that failed, as the runtime numbers them; 0: none */
-    int overlaps;             /* the device can begin a kernel before the one that it follows has ended */
+    int overlaps;             /* a kernel can begin before the one that it follows has ended: device, driver and code are such */
 } gpu_launch;
 
 #ifdef __CUDACC__
@@ -36,8 +36,9 @@ typedef struct gpu_launch {
         }                                                                             \
     } while (0)
 #define CUDA_LAUNCH(launch, kernel, grid, ...) CUDA_LAUNCH_AS(launch, 0, kernel, grid, __VA_ARGS__)
-/* Where the launch before it in the stream is one of the same call, and both kernels begin with step_follows: the kernel may take its place on the
- * multiprocessors as soon as there is room, which hides what it takes to get there. */
+/* For a kernel with step_follows (block.cuh), where the launch before it in the stream is one of the same call: it may take its place on the
+ * multiprocessors before that one has ended, which hides what it takes to get there. What that one follows has ended too, since it has waited for it
+ * itself or was an ordinary launch. */
 #define CUDA_FOLLOW(launch, kernel, grid, ...) CUDA_LAUNCH_AS(launch, (launch)->overlaps, kernel, grid, __VA_ARGS__)
 /* Brings a kernel to the device now: at its first launch that might be within a capture, which must not wait for it. */
 #define CUDA_LOAD(launch, kernel)                                                                     \

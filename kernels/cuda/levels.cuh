@@ -21,7 +21,7 @@ __device__ static inline void gather_span(const gpu_model &m, uint64_t i, double
     sum_columns(m.sums + s.chunk_at * stride, stride, s.chunk_end - s.chunk_at, count, NULL, rows, m.span_sums + i * stride);
 }
 
-/* Columns that a level's RNN and the roots take: features, d^2, e^2, alpha'. */
+/* Columns of a tensor's sums that its RNN takes; d^2, e^2 and alpha' follow. */
 CELL_FN int tensor_features(lopt_dims d) { return d.param + dims_features(d); }
 
 /* A tensor's sums, and the means of its features. */

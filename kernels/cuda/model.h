@@ -106,7 +106,7 @@ typedef struct gpu_model {
     const gpu_tensor *tensors;  /* [num_tensors] */
     const gpu_chunk *chunks;    /* [num_chunks] */
     const gpu_span *spans;      /* [num_spans] */
-    const uint32_t *work;       /* [num_work] pieces in the order in which they are begun; NULL: phases are launches of their own */
+    const uint32_t *work;       /* [num_work] pieces in the order in which they are begun, where there are fragments; NULL: phases are launches of their own */
     uint64_t num_work;
     const gpu_weights *weights; /* [1] */
     const uint32_t

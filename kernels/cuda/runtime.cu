@@ -137,14 +137,24 @@ static lopt_status cuda_wait(int device) {
     return error == cudaSuccess ? LOPT_OK : failed(error, "waiting for the device");
 }
 
+/* Whether kernels can begin early: from capability 9.0 on, in code compiled for that (block.cuh, step_follows), and with drivers that capture it. */
+static int overlaps(int major, int minor, int driver) {
+    static const int compiled[] = {__CUDA_ARCH_LIST__}; /* 900: for 9.0. A device takes the latest that is not later than itself. */
+    for (int architecture : compiled)
+        if (architecture >= 900 && architecture <= 100 * major + 10 * minor) return driver >= 12030;
+    return 0;
+}
+
 static lopt_status cuda_begin(int device, void *stream, gpu_launch *out) {
-    int before = device, sms = 0, major = 0;
+    int before = device, sms = 0, major = 0, minor = 0, driver = 0;
     cudaError_t error = cudaGetDevice(&before);
     if (error == cudaSuccess && before != device) error = cudaSetDevice(device);
     if (error == cudaSuccess) error = cudaDeviceGetAttribute(&sms, cudaDevAttrMultiProcessorCount, device);
     if (error == cudaSuccess) error = cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device);
+    if (error == cudaSuccess) error = cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device);
+    if (error == cudaSuccess) error = cudaDriverGetVersion(&driver);
     if (error != cudaSuccess) return failed(error, "turning to the device");
-    *out = gpu_launch{stream, (unsigned)sms, before, 0, major >= 9};
+    *out = gpu_launch{stream, (unsigned)sms, before, 0, overlaps(major, minor, driver)};
     return LOPT_OK;
 }
 

@@ -16,6 +16,7 @@ static_assert(sizeof(gpu_model) + sizeof(pointer_batch) <= 4096, "arguments of a
 
 __global__ void lopt_enter(const __grid_constant__ gpu_model m, const __grid_constant__ pointer_batch p) {
     step_follows();
+    step_leads();
     for (unsigned i = threadIdx.x; i < p.n; i += GPU_BLOCK) m.buffers[p.first + i] = p.buffers[i];
     if (p.first == 0 && threadIdx.x == 0) m.control->unusable = 0;
 }
@@ -121,6 +122,7 @@ enum { PREPARE_RESIDENT = 8 }; /* blocks on a multiprocessor */
 __global__ __launch_bounds__(GPU_BLOCK, PREPARE_RESIDENT) void lopt_prepare(const __grid_constant__ gpu_model m, int look) {
     const uint64_t levels = 1 + m.num_tensors;
     step_follows();
+    step_leads();
     GRID_FOR(item, levels + (look ? m.num_chunks : 0)) {
         if (item == 0) model_begin(m, *m.weights);
         else if (item < levels) tensor_begin(m, *m.weights, item - 1);
@@ -133,6 +135,7 @@ __global__ __launch_bounds__(GPU_BLOCK, PREPARE_RESIDENT) void lopt_prepare(cons
 __global__ __launch_bounds__(GPU_BLOCK) void lopt_gather(const __grid_constant__ gpu_model m) {
     __shared__ double rows[GPU_ROWS][GPU_COLUMNS_MAX];
     step_follows();
+    step_leads();
     GRID_FOR(i, m.num_spans) gather_span(m, i, rows);
 }
 
@@ -140,6 +143,7 @@ __global__ __launch_bounds__(GPU_BLOCK) void lopt_gather(const __grid_constant__
 __global__ __launch_bounds__(GPU_BLOCK) void lopt_finish(const __grid_constant__ gpu_model m) {
     __shared__ level_scratch scratch;
     step_follows();
+    step_leads();
     if (step_skipped(m)) return;
     GRID_FOR(item, 2 * m.num_tensors) {
         const uint64_t i = item / 2;
@@ -160,7 +164,7 @@ __global__ __launch_bounds__(GPU_BLOCK) void lopt_finish(const __grid_constant__
 /* The first block is the model's: it has a latency of its own that the others need not wait for. */
 enum { APPLY_RESIDENT = 10 }; /* blocks on a multiprocessor */
 __global__ __launch_bounds__(GPU_BLOCK, APPLY_RESIDENT) void lopt_apply(const __grid_constant__ gpu_model m) {
-    step_follows<true>();
+    step_follows();
     const bool skipped = step_skipped(m), model = blockIdx.x == 0;
     if (model && skipped && threadIdx.x == 0) m.control->skipped++;
     if (skipped) return;

@@ -1,10 +1,6 @@
 // A step in one launch from phase 1 on against the same step in a launch for each phase: every bit of it, over lists of tensors that are chosen to hurt.
 #include "tests/cuda/support.h"
 
-extern "C" {
-#include "csrc/optimizer/cuda.h"
-}
-
 namespace {
 
 struct FusedCase {
@@ -13,7 +9,6 @@ struct FusedCase {
 };
 void PrintTo(const FusedCase &c, std::ostream *os) { *os << c.name; }
 
-struct FusedOnAGpu : OnGpu {};
 class Fused : public OnGpu, public ::testing::WithParamInterface<FusedCase> {};
 
 template <class P> void expect_the_same(DeviceModel<P> &fused, DeviceModel<P> &phases) {
@@ -32,9 +27,9 @@ template <class P> void run_both(const FusedCase &c, P (*to_param)(float)) {
     o.state_dtype = c.state;
     o.param_dtype = c.param_dtype;
     o.weight_decay = 0.01;
+    fused.fused = 1, phases.fused = 0;
     for (auto *m : {&fused, &phases}) {
         ASSERT_EQ(m->create(o), LOPT_OK) << lopt_last_error();
-        cuda_set_fused(m->opt.p, m == &fused);
         ASSERT_EQ(lopt_optimizer_set_scaler(m->opt.p, nullptr, found_inf.data()), LOPT_OK) << lopt_last_error();
     }
     for (uint64_t t = 0; t < 6; t++) {
@@ -69,57 +64,110 @@ INSTANTIATE_TEST_SUITE_P(
                       FusedCase{"another_cell", "param=5,scales=3", "fp32", nullptr, {40, 700}}),
     [](const auto &i) { return std::string(i.param.name); });
 
-// As many blocks as a GPU has room for, and tensors that are done at different times.
-TEST_F(FusedOnAGpu, IsThePhasesToTheBit) {
-    if (gpu_under_test() != "cuda") GTEST_SKIP() << "of more parameters than an emulated GPU steps in a minute";
-    for (const char *state : {"fp32", "mixed"}) {
-        Model a({700000, 1, 500, 300000, 70000, 200001}, "attention=1"), b(a.counts, "attention=1");
-        DeviceModel<> fused(a), phases(b);
+struct FusedSteps : OnGpu {};
+
+// Gradients that are looked at, parameters that are not at a multiple of 16 bytes, and the first step after a state is loaded.
+TEST_F(FusedSteps, AreThoseOfThePhasesWhateverTheGradients) {
+    for (int zero : {0, 1}) {
+        Model a({33, 700, 2}, "attention=1"), b(a.counts, "attention=1");
+        DeviceModel<> fused(a, 0, 1), phases(b, 0, 1);
+        ScratchDir dir;
         lopt_optimizer_options o = LOPT_OPTIMIZER_OPTIONS_INIT;
-        o.state_dtype = state;
-        for (auto *m : {&fused, &phases}) {
-            ASSERT_EQ(m->create(o), LOPT_OK) << lopt_last_error();
-            cuda_set_fused(m->opt.p, m == &fused);
-            m->host.gradients(0);
-            m->write_grads();
-            for (int t = 0; t < 200; t++) ASSERT_EQ(m->step(), LOPT_OK) << lopt_last_error();
+        o.nonfinite = zero ? "zero" : "skip";
+        fused.fused = 1, phases.fused = 0;
+        for (auto *m : {&fused, &phases}) ASSERT_EQ(m->create(o), LOPT_OK) << lopt_last_error();
+        for (uint64_t t = 0; t < 4; t++) {
+            for (auto *m : {&fused, &phases}) {
+                m->host.gradients(t);
+                if (t == 1) m->host.grads[1][600] = NAN;
+                m->write_grads();
+                ASSERT_EQ(m->step(), LOPT_OK) << lopt_last_error();
+            }
+            expect_the_same(fused, phases);
+            if (t != 2) continue;
+            ASSERT_EQ(lopt_optimizer_save(phases.opt.p, (dir / "state").c_str()), LOPT_OK) << lopt_last_error();
+            ASSERT_EQ(lopt_optimizer_load(fused.opt.p, (dir / "state").c_str()), LOPT_OK) << lopt_last_error();
         }
-        expect_the_same(fused, phases);
+        EXPECT_EQ(lopt_optimizer_skipped(fused.opt.p), zero ? 0u : 1u);
     }
 }
 
-struct FusedWork : OnGpu {};
+struct BigCase {
+    const char *name, *weights, *state, *dtype;
+    std::vector<size_t> sizes;
+};
+void PrintTo(const BigCase &c, std::ostream *os) { *os << c.name; }
 
-// Work that waits for what stands behind it would stop a GPU for ever; and each parameter must be there once for each phase.
-TEST_F(FusedWork, WaitsOnlyForWhatStandsBefore) {
-    for (const std::vector<size_t> &sizes : {std::vector<size_t>{1}, {70 * 256, 1, 5000, 300}, std::vector<size_t>(40, 1000)}) {
-        Model source(sizes);
-        DeviceModel<> model(source);
-        ASSERT_EQ(model.create(), LOPT_OK) << lopt_last_error();
-        const gpu_model &m = reinterpret_cast<cuda_optimizer *>(model.opt.p)->model;
-        std::vector<uint32_t> work(m.num_work);
-        std::vector<gpu_chunk> chunks(m.num_chunks);
-        std::vector<gpu_tensor> tensors(m.num_tensors);
-        ASSERT_EQ(device()->download(0, work.data(), m.work, work.size() * sizeof work[0], nullptr), LOPT_OK);
-        ASSERT_EQ(device()->download(0, chunks.data(), m.chunks, chunks.size() * sizeof chunks[0], nullptr), LOPT_OK);
-        ASSERT_EQ(device()->download(0, tensors.data(), m.tensors, tensors.size() * sizeof tensors[0], nullptr), LOPT_OK);
-        uint32_t advanced = 0, tensor = 0;
-        uint64_t applied = 0; // parameters of the tensor
-        for (uint32_t w : work) {
-            if ((w & GPU_WORK_APPLY) == 0) {
-                ASSERT_EQ(w, advanced++);
-                continue;
-            }
-            const gpu_chunk &c = chunks.at(w & ~GPU_WORK_APPLY);
-            ASSERT_GE(advanced, tensors[c.tensor].chunk_end);
-            ASSERT_EQ(c.tensor, tensor);
-            ASSERT_EQ(c.first, applied);
-            applied += std::min(uint64_t(GPU_CHUNK_MAX), tensors[tensor].count - applied);
-            if (applied == tensors[tensor].count) tensor++, applied = 0;
-        }
-        EXPECT_EQ(advanced, m.num_chunks);
-        EXPECT_EQ(tensor, sizes.size());
+class FusedOnAGpu : public OnGpu, public ::testing::WithParamInterface<BigCase> {};
+
+template <class T> void run_big(const BigCase &c, T (*convert)(float)) {
+    Model a(c.sizes, c.weights), b(a.counts, c.weights);
+    DeviceModel<T, T> fused(a), phases(b);
+    lopt_optimizer_options o = LOPT_OPTIMIZER_OPTIONS_INIT;
+    o.state_dtype = c.state;
+    o.param_dtype = o.grad_dtype = c.dtype;
+    fused.to_param = phases.to_param = fused.to_grad = phases.to_grad = convert;
+    fused.fused = 1, phases.fused = 0;
+    for (auto *m : {&fused, &phases}) {
+        ASSERT_EQ(m->create(o), LOPT_OK) << lopt_last_error();
+        m->host.gradients(0);
+        m->write_grads();
+        for (int t = 0; t < 100; t++) ASSERT_EQ(m->step(), LOPT_OK) << lopt_last_error();
     }
+    EXPECT_EQ(fused.read(), phases.read());
+}
+
+// As many blocks as a GPU has room for, chunks of every size, and tensors that are done at different times.
+TEST_P(FusedOnAGpu, IsThePhasesToTheBit) {
+    if (gpu_under_test() != "cuda") GTEST_SKIP() << "of more parameters than an emulated GPU steps in a minute";
+    if (GetParam().dtype) run_big<uint16_t>(GetParam(), [](float x) { return float_to_bf16(x); });
+    else run_big<float>(GetParam(), [](float x) { return x; });
+}
+INSTANTIATE_TEST_SUITE_P(
+    Cuda, FusedOnAGpu,
+    ::testing::Values(BigCase{"fp32", "attention=1", "fp32", nullptr, {700000, 1, 500, 300000, 70000, 200001}},
+                      BigCase{"mixed", "attention=1", "mixed", nullptr, {700000, 1, 500, 300000, 70000, 200001}},
+                      BigCase{"plain_of_5M", "attention=0", "mixed", nullptr, {2000000, 40, 3000001, 500}},
+                      BigCase{"of_9M", "attention=1", "fp32", nullptr, {3000001, 5, 6000000, 768}},
+                      BigCase{"bf16_of_9M", "attention=1", "mixed", "bf16", {3000001, 5, 6000000, 768}}),
+    [](const auto &i) { return std::string(i.param.name); });
+
+// The work of tensors that are cut into chunks of a size, on a GPU. Work that waits for what stands behind it would stop a GPU for ever; and each
+// parameter must be there once for each phase.
+void expect_work(const std::vector<uint64_t> &sizes, uint32_t chunk_size, unsigned multiprocessors) {
+    std::vector<gpu_tensor> tensors;
+    std::vector<std::pair<uint32_t, uint64_t>> chunks; // the tensor, and where in it
+    for (uint64_t n : sizes) {
+        const uint64_t at = chunks.size();
+        for (uint64_t first = 0; first < n; first += chunk_size) chunks.emplace_back(uint32_t(tensors.size()), first);
+        tensors.push_back({n, 0, at, chunks.size(), 0, 0});
+    }
+    std::vector<uint32_t> work(2 * chunks.size());
+    work.resize(cuda_work_order(tensors.data(), chunks.size(), chunk_size, multiprocessors, work.data()));
+    uint32_t advanced = 0, tensor = 0;
+    uint64_t applied = 0; // parameters of the tensor
+    for (uint32_t w : work) {
+        if ((w & GPU_WORK_APPLY) == 0) {
+            ASSERT_EQ(w, advanced++);
+            continue;
+        }
+        const auto [of, first] = chunks.at(w & ~GPU_WORK_APPLY);
+        ASSERT_GE(advanced, tensors[of].chunk_end);
+        ASSERT_EQ(of, tensor);
+        ASSERT_EQ(first, applied);
+        applied += std::min(uint64_t(GPU_CHUNK_MAX), tensors[tensor].count - applied);
+        if (applied == tensors[tensor].count) tensor++, applied = 0;
+    }
+    EXPECT_EQ(advanced, chunks.size());
+    EXPECT_EQ(tensor, sizes.size());
+}
+
+TEST(FusedWork, WaitsOnlyForWhatStandsBefore) {
+    const std::vector<std::vector<uint64_t>> lists = {
+        {1}, {70 * 256, 1, 5000, 300}, std::vector<uint64_t>(40, 1000), {38597376, 786432, 2304, 1769472, 768}, std::vector<uint64_t>(500, 4097)};
+    for (const auto &sizes : lists)
+        for (uint32_t chunk_size = GPU_CHUNK_MIN; chunk_size <= GPU_CHUNK_MAX; chunk_size *= 2)
+            for (unsigned multiprocessors : {1u, 132u}) expect_work(sizes, chunk_size, multiprocessors);
 }
 
 } // namespace

@@ -2,10 +2,6 @@
 // far, so that the kernels' own arithmetic has to find what is there. Any of it in 32 bits ends somewhere else.
 #include "tests/cuda/support.h"
 
-extern "C" {
-#include "csrc/optimizer/cuda.h"
-}
-
 namespace {
 
 constexpr uint64_t FAR = (uint64_t(1) << 33) + (uint64_t(1) << 31); // parameters; a multiple of any chunk

@@ -24,13 +24,14 @@ struct Graph {
     void replay() { EXPECT_EQ(device()->graph_launch(0, graph, stream), LOPT_OK) << lopt_last_error(); }
 };
 
-// A captured step follows rates, scaler, step count and first-step flags, which live on the device.
+// A captured step follows rates, scaler, step count and first-step flags, which live on the device; in one launch as by phases.
 TEST_F(CudaStream, ReplayedGraphsAreSteps) {
     const std::vector<size_t> sizes(300, 9); // pointers of more than one launch
     Model source(sizes), same(sizes);
     DeviceModel<> graph_model(source), plain(same);
     DeviceArray<float> scale(std::vector<float>{1.0f}), found(std::vector<float>{0.0f});
     graph_model.stream = a;
+    graph_model.fused = 1;
     ASSERT_EQ(graph_model.create(), LOPT_OK) << lopt_last_error();
     ASSERT_EQ(plain.create(), LOPT_OK);
     ASSERT_EQ(lopt_optimizer_set_scaler(graph_model.opt.p, scale.data(), found.data()), LOPT_OK);
@@ -96,6 +97,7 @@ TEST_F(CudaStream, SeveralOptimizersOnSeveralStreams) {
     DeviceModel<> one(s1), two(s2), alone1(s3), alone2(s4);
     one.stream = a;
     two.stream = b;
+    one.fused = two.fused = 1;
     for (auto *m : {&one, &two, &alone1, &alone2}) ASSERT_EQ(m->create(), LOPT_OK);
     alone1.run(0, 3);
     alone2.run(0, 3);

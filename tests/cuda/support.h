@@ -5,6 +5,10 @@
 #include "tests/cuda/emulated_gpu.h"
 #include "tests/optimizer/support.h"
 
+extern "C" {
+#include "csrc/optimizer/cuda.h"
+}
+
 inline std::string gpu_under_test() {
     const char *name = std::getenv("LOPT_TEST_GPU");
     return name ? name : "";
@@ -68,6 +72,7 @@ template <class P = float, class G = float> struct DeviceModel {
     std::vector<DeviceArray<G>> grads;
     Optimizer opt;
     void *stream = nullptr;
+    int fused = -1; // 1: steps are one launch from phase 1 on; 0: one for each phase; -1: by the model's size
     P (*to_param)(float) = [](float x) { return P(x); };
     G (*to_grad)(float) = [](float x) { return G(x); };
 
@@ -102,8 +107,10 @@ template <class P = float, class G = float> struct DeviceModel {
         opt.p = nullptr;
         if (!o.device) o.device = "cuda";
         write_params();
-        return lopt_optimizer_create(host.weights.p, &o, host.counts.size(), host.counts.data(), pointers(params).data(), stream,
-                                     &opt.p);
+        const lopt_status status = lopt_optimizer_create(host.weights.p, &o, host.counts.size(), host.counts.data(),
+                                                         pointers(params).data(), stream, &opt.p);
+        if (status == LOPT_OK && fused >= 0) cuda_set_fused(opt.p, fused);
+        return status;
     }
     lopt_status step(const std::vector<bool> &resting = {}) {
         std::vector<float *> p = pointers(params);

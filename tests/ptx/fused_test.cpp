@@ -2,17 +2,15 @@
 #include "tests/cuda/support.h"
 #include "tests/ptx/gpus.h"
 
-extern "C" {
-#include "csrc/optimizer/cuda.h"
-}
-
 namespace {
 
-struct PtxFused : OnGpu {};
+struct PtxFused : OnGpu {
+    const unsigned usual = ptx::gpus().machine.resident;
+    ~PtxFused() override { ptx::gpus().machine.resident = usual; }
+};
 
 TEST_F(PtxFused, EndsWhateverIsResident) {
     std::vector<std::vector<std::vector<float>>> results;
-    const unsigned usual = ptx::gpus().machine.resident;
     for (unsigned resident : {1u, 2u, 17u}) {
         Model source({66 * 256 + 1, 300, 2000}, "attention=1");
         DeviceModel<> model(source);
@@ -21,12 +19,11 @@ TEST_F(PtxFused, EndsWhateverIsResident) {
         emulation::machine.multiprocessors = 4;
         emulation::schedule = resident;
         ptx::gpus().machine.resident = resident;
+        model.fused = 1;
         ASSERT_EQ(model.create(o), LOPT_OK) << lopt_last_error();
-        cuda_set_fused(model.opt.p, 1);
         model.run(0, 2);
         results.push_back(model.read());
     }
-    ptx::gpus().machine.resident = usual;
     EXPECT_EQ(results[0], results[1]);
     EXPECT_EQ(results[0], results[2]);
 }

@@ -87,6 +87,11 @@ cudaError_t cudaSetDevice(int device) {
     current = device;
     return returns(cudaSuccess);
 }
+cudaError_t cudaDriverGetVersion(int *version) {
+    *version = CUDART_VERSION;
+    return returns(cudaSuccess);
+}
+
 cudaError_t cudaDeviceGetAttribute(int *value, cudaDeviceAttr attribute, int device) {
     if (device < 0 || device >= gpus().count()) return returns(cudaErrorInvalidDevice);
     if (attribute == cudaDevAttrComputeCapabilityMajor) *value = gpus().capability;

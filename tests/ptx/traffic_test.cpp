@@ -2,10 +2,6 @@
 #include "tests/cuda/support.h"
 #include "tests/ptx/gpus.h"
 
-extern "C" {
-#include "csrc/optimizer/cuda.h"
-}
-
 namespace {
 
 struct Case {
@@ -38,8 +34,8 @@ void run_step(const Case &c, int fused) {
     DeviceModel<> model(source);
     lopt_optimizer_options o = LOPT_OPTIMIZER_OPTIONS_INIT;
     o.state_dtype = c.state;
+    model.fused = fused;
     ASSERT_EQ(model.create(o), LOPT_OK) << lopt_last_error();
-    cuda_set_fused(model.opt.p, fused);
     model.run(0, 1);
     ASSERT_EQ(device()->wait(0), LOPT_OK);
     ptx::gpus().machine.traffic.clear();
