@@ -44,6 +44,7 @@ TEST(Cli, WrongCommandLinesAreOneClearSentence) {
                            {{"bench", "stepp"}, "did you mean step?"},
                            {{"bench", "step", "--params", "1M,x"}, "--params"},
                            {{"bench", "step", "--attention", "maybe"}, "--attention"},
+                           {{"bench", "step", "--launches", "one"}, "--launches"},
                            {{"bench", "step", "--device", "cuda:999", "--params", "1k"}, "device \"cuda"},
                            {{"bench", "step", "--seconds", "0"}, "--seconds"},
                            {{"bench", "unroll", "--tasks", "quadratik"}, "quadratic"},

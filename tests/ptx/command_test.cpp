@@ -17,10 +17,10 @@ TEST(PtxCommand, BenchStepMeasuresEveryKindOfState) {
     const std::string json = dir / "rows.json", out = dir / "out";
     const std::string command = std::string(LOPT_BINARY_DIR) +
                                 "/tests/lopt_on_ptx bench step --device cuda --params 2k --attention off" +
-                                " --seconds 0.001 --json " + json + " >" + out + " 2>&1";
+                                " --launches fused --seconds 0.001 --json " + json + " >" + out + " 2>&1";
     ASSERT_EQ(std::system(command.c_str()), 0) << read_file(out);
     const std::string text = read_file(out);
-    for (const char *words : {"PTX, copy", "fp32  stream", "fp32  graph", "mixed stream", "mixed graph"})
+    for (const char *words : {"PTX, copy", "launches: fused", "fp32  stream", "fp32  graph", "mixed stream", "mixed graph"})
         EXPECT_NE(text.find(words), std::string::npos) << words << " is not in\n" << text;
     json_error_t error;
     json_t *file = json_load_file(json.c_str(), 0, &error);
