@@ -27,15 +27,14 @@ finish() {
     [ $failed = 0 ]
     exit
 }
-# A GoogleTest binary: all of its tests count. Its tests run in two halves side by side, but for those that start jobs of several ranks.
+# A GoogleTest binary: all of its tests count. They run in two halves side by side.
 run_binary() { # run_binary LABEL BINARY [VARIABLE=VALUE...]
     label=$1
     binary=$2
     shift 2
-    case $binary in *test_dist) halves=1 ;; *) halves=2 ;; esac
     pids=
-    for half in $(seq "$halves"); do
-        setsid env OMP_WAIT_POLICY=passive GTEST_TOTAL_SHARDS="$halves" GTEST_SHARD_INDEX=$((half - 1)) "$@" "$binary" >"$log.$half" 2>&1 &
+    for half in 1 2; do
+        setsid env OMP_WAIT_POLICY=passive GTEST_TOTAL_SHARDS=2 GTEST_SHARD_INDEX=$((half - 1)) "$@" "$binary" >"$log.$half" 2>&1 &
         pids="$pids $!"
     done
     good=0

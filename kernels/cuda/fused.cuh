@@ -62,8 +62,8 @@ __device__ static inline void fused_apply(const gpu_model &m, const gpu_chunk &c
     apply_chunk(m, {c.first, c.tensor, left < GPU_CHUNK_MAX ? (uint32_t)left : (uint32_t)GPU_CHUNK_MAX});
 }
 
-/* advance(number, chunk, before_sums): phase 1 of it, and a barrier at its end and before it uses what level may share memory with. Numbers are drawn a little before they are needed, which hides the way to memory,
- * but not a whole chunk before: phase 2 would find its tensor not ready. */
+/* advance(number, chunk, before_sums): phase 1 of it, with a barrier at its end, and one before it uses what `level` may share memory with. Numbers are
+ * drawn a little before they are needed, which hides the way to memory, but not a whole chunk before: phase 2 would find its tensor not ready. */
 template <class phase_1>
 __device__ static inline void fused_step(const gpu_model &m, fused_words *s, level_scratch *level, const phase_1 &advance) {
     uint32_t ticket = 0;

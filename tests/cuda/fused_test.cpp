@@ -32,13 +32,13 @@ template <class P> void run_both(const FusedCase &c, P (*to_param)(float)) {
         ASSERT_EQ(m->create(o), LOPT_OK) << lopt_last_error();
         ASSERT_EQ(lopt_optimizer_set_scaler(m->opt.p, nullptr, found_inf.data()), LOPT_OK) << lopt_last_error();
     }
-    for (uint64_t t = 0; t < 6; t++) {
+    for (uint64_t t = 0; t < 4; t++) {
         std::vector<bool> resting(c.sizes.size(), false);
-        if (t == 2) resting[0] = true;
+        if (t == 1) resting[0] = true;
         if (t == 3) resting.back() = true;
         if (c.sizes.size() == 1) resting[0] = false;
         emulation::schedule = t;
-        found_inf.write({t == 4 ? 1.0f : 0.0f});
+        found_inf.write({t == 2 ? 1.0f : 0.0f});
         for (auto *m : {&fused, &phases}) {
             m->host.gradients(t);
             m->write_grads();

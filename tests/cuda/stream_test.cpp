@@ -26,7 +26,7 @@ struct Graph {
 
 // A captured step follows rates, scaler, step count and first-step flags, which live on the device; in one launch as by phases.
 TEST_F(CudaStream, ReplayedGraphsAreSteps) {
-    const std::vector<size_t> sizes(300, 9); // pointers of more than one launch
+    const std::vector<size_t> sizes(GPU_POINTERS + 6, 9); // pointers of more than one launch
     Model source(sizes), same(sizes);
     DeviceModel<> graph_model(source), plain(same);
     DeviceArray<float> scale(std::vector<float>{1.0f}), found(std::vector<float>{0.0f});
