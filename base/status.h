@@ -11,28 +11,28 @@ lopt_status lopt_fail(lopt_status s, const char *format, ...) __attribute__((for
 lopt_status lopt_fail_prefix(lopt_status s, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Return the failure of a call. */
-#define LOPT_TRY(call)                              \
-    do {                                            \
-        lopt_status try_status_ = (call);           \
+#define LOPT_TRY(call)                                  \
+    do {                                                \
+        lopt_status try_status_ = (call);               \
         if (try_status_ != LOPT_OK) return try_status_; \
     } while (0)
 /* Return a failure unless the condition holds. */
-#define LOPT_CHECK(condition, status, ...)                          \
-    do {                                                            \
-        if (!(condition)) return lopt_fail((status), __VA_ARGS__);  \
+#define LOPT_CHECK(condition, status, ...)                         \
+    do {                                                           \
+        if (!(condition)) return lopt_fail((status), __VA_ARGS__); \
     } while (0)
 /* The same two where something must be released: set the local `status` and go to the label `cleanup`. */
-#define LOPT_TRY_CLEANUP(call)                  \
-    do {                                        \
-        status = (call);                        \
-        if (status != LOPT_OK) goto cleanup;    \
+#define LOPT_TRY_CLEANUP(call)               \
+    do {                                     \
+        status = (call);                     \
+        if (status != LOPT_OK) goto cleanup; \
     } while (0)
-#define LOPT_CHECK_CLEANUP(condition, code, ...)            \
-    do {                                                    \
-        if (!(condition)) {                                 \
-            status = lopt_fail((code), __VA_ARGS__);        \
-            goto cleanup;                                   \
-        }                                                   \
+#define LOPT_CHECK_CLEANUP(condition, code, ...)     \
+    do {                                             \
+        if (!(condition)) {                          \
+            status = lopt_fail((code), __VA_ARGS__); \
+            goto cleanup;                            \
+        }                                            \
     } while (0)
 
 #endif

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Formats the C, C++ and CUDA sources by .clang-format, or says which files are not formatted so.
+# Formats the C, C++ and CUDA sources by .clang-format, or says which files are not formatted so. With clang-format 14, Debian 12's: others differ in
+# what they do with the same rules.
 # Usage: scripts/format.sh [--check] [FILE...]      (default: all sources that git knows)
 set -eu
 cd "$(dirname "$0")/.."

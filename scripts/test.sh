@@ -65,6 +65,11 @@ run_binary() { # run_binary LABEL BINARY [VARIABLE=VALUE...]
 scripts/install-deps.sh test || exit 1
 check "architecture" python3 scripts/check-architecture.py
 check "architecture, the checker itself" python3 tests/scripts/check_architecture_test.py
+if clang-format --version 2>/dev/null | grep -q ' 14\.'; then
+    check "format" scripts/format.sh --check
+else
+    echo "skipped format: no clang-format 14 here"
+fi
 check "build" scripts/build.sh build -DLOPT_TESTS=ON
 [ $failed = 0 ] || finish
 for binary in build/tests/test_*; do

@@ -23,8 +23,8 @@ typedef struct task_instance {
     size_t total;
     size_t data_floats, workspace_floats; /* set by plan */
     float *data;                          /* [data_floats], 64-byte aligned, written by make, read-only afterwards */
-    const float *shared;                  /* data from files that instances share (set by load): tasks/data/image_set.h; NULL: none */
-    size_t shared_train, shared_test;     /* their rows to train and to test */
+    const float *shared;              /* data from files that instances share (set by load): tasks/data/image_set.h; NULL: none */
+    size_t shared_train, shared_test; /* their rows to train and to test */
 } task_instance;
 
 /* Which minibatch. */
@@ -59,6 +59,8 @@ enum {
     TRANSFORM_DEAD,
     TRANSFORM_KEYS
 };
+/* Lists that the formatter would take for code. */
+/* clang-format off */
 #define TRANSFORM_SPREAD_KEY(name, what) \
     {name, what " rescaled by a factor drawn log-uniformly from 1/spread to spread", 1, 1, 1e4, 0, 0, "1"}
 #define TASK_TRANSFORM_KEYS                                                                                          \
@@ -76,6 +78,7 @@ enum {
     X(sum_of_quadratics) X(projection_quadratic) X(sparse_softmax) X(poisson_regression) X(factorisation)             \
     X(mnist_mlp) X(cifar10_mlp) X(norm) X(dependency_chain) X(min_max_well) X(matmul) X(rosenbrock_100) X(char_rnn)   \
     X(char_attention) X(digits_wide) X(digits_deep) X(digits_conv) X(digits_autoencoder) X(teacher_mlp)
+/* clang-format on */
 
 /* The family of this name for this instruction set; NULL beyond the last. */
 const task_family *task_family_at(size_t index, cpu_isa isa);

@@ -7,7 +7,9 @@
 
 #define LOG_FLOOR 1e-6
 
-uint64_t term_seed(uint64_t seed, size_t term) { return term == 0 ? seed : random_seed(seed, RANDOM_TASK_TERM, (uint32_t)term, 0, 0); }
+uint64_t term_seed(uint64_t seed, size_t term) {
+    return term == 0 ? seed : random_seed(seed, RANDOM_TASK_TERM, (uint32_t)term, 0, 0);
+}
 
 static double log_value(double f) { return log1p(f / LOG_FLOOR); }
 static double log_slope(double f) { return 1.0 / (f + LOG_FLOOR); }
@@ -54,8 +56,8 @@ static void log_product(double f, size_t n, const float *g, const float *v, floa
 }
 
 /* One term; loss and gradient of it are formed, into *value and grad, where a logarithm somewhere needs them. */
-static void term_product(const task_term *term, int needed, const task_draw *draw, const float *z, const float *v, float *out, float *grad,
-                         double *value, float *workspace) {
+static void term_product(const task_term *term, int needed, const task_draw *draw, const float *z, const float *v, float *out,
+                         float *grad, double *value, float *workspace) {
     const size_t n = term->instance.total;
     term->family->hvp(&term->instance, draw, z, v, out, workspace);
     if (!needed && !term->transform.log) return;
@@ -65,7 +67,8 @@ static void term_product(const task_term *term, int needed, const task_draw *dra
     *value = log_loss_grad(*value, n, grad);
 }
 
-void objective_hvp(const lopt_task *t, const task_draw *draw, const float *z, const float *v, float *out, float *grad, float *workspace) {
+void objective_hvp(const lopt_task *t, const task_draw *draw, const float *z, const float *v, float *out, float *grad,
+                   float *workspace) {
     double sum = 0.0;
     for (size_t i = 0; i < t->num_terms; i++) {
         const task_term *term = &t->term[i];

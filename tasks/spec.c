@@ -31,8 +31,8 @@ static lopt_status unknown_family(const char *name) {
     size_t n = 0;
     for (; n < NAMES_MAX && (f = lopt_family_get(n)) != NULL; n++) {
         names[n] = f->name;
-        LOPT_CHECK(strcmp(name, f->name) != 0, LOPT_ERR_ARGUMENT, "%s is not a task by itself but a way to make one of others, such as %s",
-                   name, f->instances[0]);
+        LOPT_CHECK(strcmp(name, f->name) != 0, LOPT_ERR_ARGUMENT,
+                   "%s is not a task by itself but a way to make one of others, such as %s", name, f->instances[0]);
     }
     return lopt_fail(LOPT_ERR_ARGUMENT, "unknown task family \"%.64s\"; did you mean %s? lopt tasks lists them", name,
                      lopt_nearest_name(name, names, n));
@@ -66,9 +66,10 @@ static lopt_status parse_number(const lopt_task_key *k, const char *text, double
     char *stop = NULL;
     const int hexadecimal = text[0] == '0' && (text[1] == 'x' || text[1] == 'X'); /* in a list, x separates */
     double value = hexadecimal ? 0.0 : strtod(text, &stop);
-    LOPT_CHECK(stop != NULL && stop != text && isfinite(value) && value >= k->min && value <= k->max && (!k->is_integer || value == floor(value)),
-               LOPT_ERR_ARGUMENT, "%s=%.32s: it must be %s from %g to %g", k->name, text, k->is_integer ? "a whole number" : "a number",
-               k->min, k->max);
+    LOPT_CHECK(stop != NULL && stop != text && isfinite(value) && value >= k->min && value <= k->max &&
+                   (!k->is_integer || value == floor(value)),
+               LOPT_ERR_ARGUMENT, "%s=%.32s: it must be %s from %g to %g", k->name, text,
+               k->is_integer ? "a whole number" : "a number", k->min, k->max);
     *out = value;
     *end = stop;
     return LOPT_OK;

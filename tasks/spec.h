@@ -16,8 +16,8 @@ typedef struct task_spec {
         const task_family *family;
         task_values values;
     } term[TASK_TERMS_MAX];
-    task_values sum;           /* transforms of the sum, by TRANSFORM_KEYS; all neutral without parentheses */
-    char name[TASK_NAME_MAX];  /* canonical: keys in the table's order, defaults left out */
+    task_values sum;          /* transforms of the sum, by TRANSFORM_KEYS; all neutral without parentheses */
+    char name[TASK_NAME_MAX]; /* canonical: keys in the table's order, defaults left out */
 } task_spec;
 
 /* Strict; on failure `out` means nothing. */

@@ -134,10 +134,8 @@ lopt_status task_loss_grad(const lopt_task *t, uint64_t seed, uint64_t step, con
                            float *workspace) {
     const task_draw draw = {seed, step};
     double value = 0.0;
-    if (t->num_terms == 0)
-        LOPT_TRY(user_loss_grad(t, seed, step, params, &value, grad));
-    else
-        value = transform_loss_grad(t, &draw, params, grad, workspace);
+    if (t->num_terms == 0) LOPT_TRY(user_loss_grad(t, seed, step, params, &value, grad));
+    else value = transform_loss_grad(t, &draw, params, grad, workspace);
     if (loss) *loss = value;
     return LOPT_OK;
 }

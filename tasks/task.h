@@ -22,7 +22,7 @@ lopt_status task_create(const char *spec, uint64_t seed, const task_spread *augm
 
 /* Each function below returns LOPT_OK or LOPT_ERR_TASK (callbacks only). Non-finite values are not errors. */
 
-const char *task_name(const lopt_task *t);   /* the instance: its spec in canonical form, e.g. "quadratic:n=20,noise=0.5" */
+const char *task_name(const lopt_task *t);        /* the instance: its spec in canonical form, e.g. "quadratic:n=20,noise=0.5" */
 const char *task_family_name(const lopt_task *t); /* "quadratic"; "sum" of several; "user" for callbacks */
 size_t task_num_tensors(const lopt_task *t);
 const size_t *task_counts(const lopt_task *t); /* [num_tensors] */

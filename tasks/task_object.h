@@ -41,7 +41,8 @@ uint64_t term_seed(uint64_t seed, size_t term);
 /* ---- The objective at rescaled parameters z: terms and logarithms (tasks/objective.c). z, v, grad, out [total] ---- */
 double objective_loss_grad(const lopt_task *t, const task_draw *draw, const float *z, float *grad, float *workspace);
 /* out = H v; grad is scratch. */
-void objective_hvp(const lopt_task *t, const task_draw *draw, const float *z, const float *v, float *out, float *grad, float *workspace);
+void objective_hvp(const lopt_task *t, const task_draw *draw, const float *z, const float *v, float *out, float *grad,
+                   float *workspace);
 
 /* ---- What is around it: rescaling, masks, noise (tasks/transform.c) ---- */
 lopt_status transform_make(lopt_task *t, const task_spec *spec, uint64_t seed, const task_spread *augmentation);

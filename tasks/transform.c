@@ -25,7 +25,8 @@ static void rescale(double scale, const task_spread *s, uint64_t seed, size_t nu
     for (size_t i = 0; i < num_tensors; i++) {
         const double tensor = model * spread_factor(s->tensor, seed, SPREAD_TENSOR, i);
         for (size_t j = 0; j < counts[i]; j++, index++)
-            inverse[index] = (float)((double)inverse[index] / (tensor * spread_factor(s->parameter, seed, SPREAD_PARAMETER, index)));
+            inverse[index] =
+                (float)((double)inverse[index] / (tensor * spread_factor(s->parameter, seed, SPREAD_PARAMETER, index)));
     }
 }
 
@@ -74,7 +75,8 @@ lopt_status transform_make(lopt_task *t, const task_spec *spec, uint64_t seed, c
     const task_spread of_sum = spread_of(sum);
     rescale(sum[TRANSFORM_SCALE], &of_sum, term_seed(seed, SEED_OF_SUM), t->num_tensors, t->counts, t->inverse_scale);
     kill_share(sum[TRANSFORM_DEAD], term_seed(seed, SEED_OF_SUM), t->total, t->inverse_scale);
-    if (augmentation) rescale(1.0, augmentation, term_seed(seed, SEED_OF_AUGMENTATION), t->num_tensors, t->counts, t->inverse_scale);
+    if (augmentation)
+        rescale(1.0, augmentation, term_seed(seed, SEED_OF_AUGMENTATION), t->num_tensors, t->counts, t->inverse_scale);
     return LOPT_OK;
 }
 
@@ -123,7 +125,8 @@ static void add_all_noise(const lopt_task *t, const task_draw *draw, float *grad
         if (term->transform.noise > 0.0f)
             add_noise(term->transform.noise, term_seed(draw->seed, i), draw->step, term->instance.total, grad + term->first, noise);
     }
-    if (t->transform.noise > 0.0f) add_noise(t->transform.noise, term_seed(draw->seed, SEED_OF_SUM), draw->step, t->total, grad, noise);
+    if (t->transform.noise > 0.0f)
+        add_noise(t->transform.noise, term_seed(draw->seed, SEED_OF_SUM), draw->step, t->total, grad, noise);
 }
 
 /* ---- All together ---- */

@@ -58,8 +58,8 @@ lopt_status user_full_loss_grad(const lopt_task *t, const float *params, double 
     if (t->ops.full_loss_grad == NULL) return user_loss_grad(t, 0, 0, params, loss, grad ? grad : workspace);
     LOPT_TRY(pointer_arrays(t, &p));
     enter(t);
-    int result = t->ops.full_loss_grad(t->self, (const float *const *)spread(t, params, p), loss,
-                                       spread(t, grad, p + t->ops.num_tensors));
+    int result =
+        t->ops.full_loss_grad(t->self, (const float *const *)spread(t, params, p), loss, spread(t, grad, p + t->ops.num_tensors));
     leave(t);
     free(p);
     return callback_status(t, "full_loss_grad", result);
@@ -85,7 +85,8 @@ void user_free(lopt_task *t) {
 static lopt_status check_ops(const lopt_task_ops *ops) {
     LOPT_CHECK(ops != NULL && ops->struct_size >= sizeof(lopt_task_ops), LOPT_ERR_ARGUMENT,
                "lopt_task_from_ops: ops is NULL or its struct_size is not sizeof(lopt_task_ops)");
-    LOPT_CHECK(ops->num_tensors > 0 && ops->counts != NULL, LOPT_ERR_ARGUMENT, "lopt_task_from_ops: a task needs at least one tensor");
+    LOPT_CHECK(ops->num_tensors > 0 && ops->counts != NULL, LOPT_ERR_ARGUMENT,
+               "lopt_task_from_ops: a task needs at least one tensor");
     LOPT_CHECK(ops->init != NULL && ops->loss_grad != NULL, LOPT_ERR_ARGUMENT,
                "lopt_task_from_ops: the init and loss_grad callbacks must not be NULL");
     return LOPT_OK;

@@ -39,8 +39,7 @@ static void tell_bad_option(parse_job *job, const struct argp_state *state) {
     const struct argp_option *known = find_option(job->argp.options, name, length);
     if (known && known->arg)
         job->status = cli_error(CLI_USAGE, "option --%s needs a value: --%s %s", known->name, known->name, known->arg);
-    else if (known)
-        job->status = cli_error(CLI_USAGE, "option --%s takes no value", known->name);
+    else if (known) job->status = cli_error(CLI_USAGE, "option --%s takes no value", known->name);
     else
         job->status = cli_error(CLI_USAGE, "unknown option %s; did you mean --%s? %s --help lists them", word,
                                 lopt_nearest_name(name, names, n), job->syntax->name);
@@ -55,7 +54,8 @@ static error_t on_key(int key, char *value, struct argp_state *state) {
         job->told = 1;
         return ECANCELED;
     }
-    if (key != ARGP_KEY_ARG && (key < 0 || key >= ARGP_KEY_ARGS || (key & 0x1000000))) return key == ARGP_KEY_ERROR ? 0 : ARGP_ERR_UNKNOWN;
+    if (key != ARGP_KEY_ARG && (key < 0 || key >= ARGP_KEY_ARGS || (key & 0x1000000)))
+        return key == ARGP_KEY_ERROR ? 0 : ARGP_ERR_UNKNOWN;
     if (job->take(job->self, key, value) == 0) return 0;
     job->told = 1;
     job->status = CLI_USAGE;
@@ -95,7 +95,8 @@ int cli_whole_number(const char *option, const char *text, uint64_t min, uint64_
 int cli_whole_numbers(const char *option, const char *text, uint64_t min, uint64_t max, uint64_t *out, size_t room, size_t *count) {
     char copy[512], *rest = NULL;
     size_t n = 0;
-    if (snprintf(copy, sizeof copy, "%s", text) >= (int)sizeof copy) return cli_error(CLI_USAGE, "%s: the list is too long", option);
+    if (snprintf(copy, sizeof copy, "%s", text) >= (int)sizeof copy)
+        return cli_error(CLI_USAGE, "%s: the list is too long", option);
     for (char *word = strtok_r(copy, ",", &rest); word; word = strtok_r(NULL, ",", &rest)) {
         if (n == room) return cli_error(CLI_USAGE, "%s %s: at most %zu numbers", option, text, room);
         if (cli_whole_number(option, word, min, max, &out[n]) != 0) return CLI_USAGE;

@@ -16,7 +16,16 @@
 #include "lopt/meta.h"
 #include "samples.h"
 
-enum { KEY_DEVICE = 'd', KEY_PARAMS = 'p', KEY_TENSORS = 't', KEY_THREADS = 'j', KEY_ATTENTION = 'a', KEY_LAUNCHES = 'l', KEY_SECONDS = 's', KEY_JSON = 'o' };
+enum {
+    KEY_DEVICE = 'd',
+    KEY_PARAMS = 'p',
+    KEY_TENSORS = 't',
+    KEY_THREADS = 'j',
+    KEY_ATTENTION = 'a',
+    KEY_LAUNCHES = 'l',
+    KEY_SECONDS = 's',
+    KEY_JSON = 'o'
+};
 enum { LIST_MAX = 16 };
 
 static const struct argp_option options[] = {
@@ -32,16 +41,17 @@ static const struct argp_option options[] = {
     {0},
 };
 
-static const cli_syntax syntax = {"lopt bench step", options, NULL,
-                                  "Measure lopt_optimizer_step on a model of fp32 parameters with the default sizes of the optimizer.\v"
-                                  "The roofs, multiply-adds in registers and a copy larger than the caches, are measured in the same "
-                                  "process with the same number of threads. LOPT_ISA=avx2 or baseline in the environment measures lesser "
-                                  "instruction sets.\n\n"
-                                  "Examples:\n"
-                                  "  lopt bench step\n"
-                                  "  lopt bench step --device cuda\n"
-                                  "  lopt bench step --device cuda --launches phases\n"
-                                  "  lopt bench step --params 25M --threads 1,2,4 --attention on --json step.json\n"};
+static const cli_syntax syntax = {
+    "lopt bench step", options, NULL,
+    "Measure lopt_optimizer_step on a model of fp32 parameters with the default sizes of the optimizer.\v"
+    "The roofs, multiply-adds in registers and a copy larger than the caches, are measured in the same "
+    "process with the same number of threads. LOPT_ISA=avx2 or baseline in the environment measures lesser "
+    "instruction sets.\n\n"
+    "Examples:\n"
+    "  lopt bench step\n"
+    "  lopt bench step --device cuda\n"
+    "  lopt bench step --device cuda --launches phases\n"
+    "  lopt bench step --params 25M --threads 1,2,4 --attention on --json step.json\n"};
 
 typedef struct step_job {
     uint64_t params[LIST_MAX], threads[LIST_MAX], tensors;
@@ -64,7 +74,9 @@ static int take(void *self, int key, const char *value) {
     step_job *job = self;
     switch (key) {
     case KEY_DEVICE: job->device = value; return 0;
-    case KEY_PARAMS: job->params_given = 1; return cli_whole_numbers("--params", value, 1, 100000000000, job->params, LIST_MAX, &job->num_params);
+    case KEY_PARAMS:
+        job->params_given = 1;
+        return cli_whole_numbers("--params", value, 1, 100000000000, job->params, LIST_MAX, &job->num_params);
     case KEY_THREADS: return cli_whole_numbers("--threads", value, 1, 4096, job->threads, LIST_MAX, &job->num_threads);
     case KEY_TENSORS: return cli_whole_number("--tensors", value, 1, 1000000, &job->tensors);
     case KEY_SECONDS: return cli_positive_number("--seconds", value, 3600, &job->seconds);
@@ -126,7 +138,8 @@ static int one_step(void *self) {
 static double bytes_of(int attention) { return 2 * 4 * 19 + 2 * 4 + 2 * 4 + 2 * 4 + 4 + (attention ? 2 * 4 : 0); }
 static double multiply_adds_of(int attention) { return 3 * 10 * (12 + 10) + 10 * (attention ? 5 : 4) + 4 * (attention ? 2 : 1); }
 
-static int measure_row(const step_job *job, size_t n, int attention, const lopt_machine *machine, double *one_thread, json_t *rows) {
+static int measure_row(const step_job *job, size_t n, int attention, const lopt_machine *machine, double *one_thread,
+                       json_t *rows) {
     bench_model m;
     samples s;
     char size[CONSOLE_NUMBER_MAX], rate_text[CONSOLE_NUMBER_MAX];
@@ -137,16 +150,16 @@ static int measure_row(const step_job *job, size_t n, int attention, const lopt_
     const double rate = (double)n / s.median, fma = rate * multiply_adds_of(attention) / machine->fma_per_second;
     const double copy = rate * bytes_of(attention) / machine->copy_per_second;
     if (machine->threads == 1) *one_thread = rate;
-    printf("%8s  %-3s %7d  %9s/s  %6.1f  %5.0f  %6.0f   %5.1f %%  %5.1f %%", console_scaled((double)n, size), attention ? "on" : "off",
-           machine->threads, console_scaled(rate, rate_text), 1e9 / rate, bytes_of(attention), 2 * multiply_adds_of(attention), 100 * fma,
-           100 * copy);
+    printf("%8s  %-3s %7d  %9s/s  %6.1f  %5.0f  %6.0f   %5.1f %%  %5.1f %%", console_scaled((double)n, size),
+           attention ? "on" : "off", machine->threads, console_scaled(rate, rate_text), 1e9 / rate, bytes_of(attention),
+           2 * multiply_adds_of(attention), 100 * fma, 100 * copy);
     if (*one_thread > 0.0 && machine->threads > 1) printf("  %5.2fx", rate / *one_thread);
     printf("  (%.1f .. %.1f ms)\n", 1e3 * s.low, 1e3 * s.high);
     fflush(stdout);
-    json_array_append_new(rows, json_pack("{s:I, s:b, s:i, s:f, s:f, s:f, s:f, s:f, s:f}", "parameters", (json_int_t)n, "attention", attention,
-                                          "threads", machine->threads, "parameters_per_second", rate, "bytes", bytes_of(attention), "flops",
-                                          2 * multiply_adds_of(attention), "share_of_fma", fma, "share_of_copy", copy, "spread",
-                                          (s.high - s.low) / s.median));
+    json_array_append_new(rows, json_pack("{s:I, s:b, s:i, s:f, s:f, s:f, s:f, s:f, s:f}", "parameters", (json_int_t)n, "attention",
+                                          attention, "threads", machine->threads, "parameters_per_second", rate, "bytes",
+                                          bytes_of(attention), "flops", 2 * multiply_adds_of(attention), "share_of_fma", fma,
+                                          "share_of_copy", copy, "spread", (s.high - s.low) / s.median));
     return 0;
 }
 
@@ -164,8 +177,8 @@ static int run(step_job *job) {
         printf("roof, %s, %d thread(s): %s multiply-adds/s, copy %sB/s\n", machine[t].isa, machine[t].threads,
                console_scaled(machine[t].fma_per_second, fma), console_scaled(machine[t].copy_per_second, copy));
     }
-    printf("\n%8s  %-3s %7s  %11s  %6s  %5s  %6s   %7s  %7s\n", "params", "att", "threads", "params", "ns", "bytes", "FLOPs", "of FMA",
-           "of copy");
+    printf("\n%8s  %-3s %7s  %11s  %6s  %5s  %6s   %7s  %7s\n", "params", "att", "threads", "params", "ns", "bytes", "FLOPs",
+           "of FMA", "of copy");
     for (int a = 0; a < job->num_attention; a++)
         for (size_t p = 0; p < job->num_params && !failed; p++) {
             double one_thread = 0.0;
@@ -174,7 +187,8 @@ static int run(step_job *job) {
                 failed = measure_row(job, (size_t)job->params[p], job->attention[a], &machine[t], &one_thread, rows);
             }
         }
-    printf("\nMedian over repeated steps, quartiles at the end; bytes and FLOPs per parameter as counted in csrc/cli/bench_step.c.\n");
+    printf(
+        "\nMedian over repeated steps, quartiles at the end; bytes and FLOPs per parameter as counted in csrc/cli/bench_step.c.\n");
     const int written = bench_write_json(job->json, rows);
     return cli_finish_output(failed ? CLI_FAILED : written);
 }
@@ -205,8 +219,13 @@ static int run_on(step_job *job) {
 }
 
 int bench_step(int argc, char **argv) {
-    step_job job = {.params = {1000000, 5000000, 25000000}, .num_params = 3, .tensors = 1, .attention = {1, 0}, .num_attention = 2,
-                    .seconds = 2.0, .launches = "auto"};
+    step_job job = {.params = {1000000, 5000000, 25000000},
+                    .num_params = 3,
+                    .tensors = 1,
+                    .attention = {1, 0},
+                    .num_attention = 2,
+                    .seconds = 2.0,
+                    .launches = "auto"};
     int status = CLI_DONE;
     return cli_parse(&syntax, argc, argv, take, &job, &status) ? run_on(&job) : status;
 }

@@ -45,10 +45,10 @@ static int measure_row(const bench_gpu_job *job, const bench_shape *shape, int a
            console_scaled(rate, rate_text), 1e-9 * rate * bytes, 100 * rate * bytes / r.copy_per_second, r.bytes_held / n,
            1e3 * r.low, 1e3 * r.high);
     fflush(stdout);
-    json_array_append_new(rows, json_pack("{s:s, s:s, s:s, s:f, s:i, s:b, s:s, s:b, s:f, s:f, s:f, s:f, s:f}", "device",
-                                          r.device, "launches", job->launches, "model", shape->name, "parameters", n, "tensors", (int)shape->num_tensors, "attention",
-                                          attention, "state", o.state_dtype, "graph", graph, "seconds", r.seconds,
-                                          "parameters_per_second", rate, "bytes", bytes, "share_of_copy",
+    json_array_append_new(rows, json_pack("{s:s, s:s, s:s, s:f, s:i, s:b, s:s, s:b, s:f, s:f, s:f, s:f, s:f}", "device", r.device,
+                                          "launches", job->launches, "model", shape->name, "parameters", n, "tensors",
+                                          (int)shape->num_tensors, "attention", attention, "state", o.state_dtype, "graph", graph,
+                                          "seconds", r.seconds, "parameters_per_second", rate, "bytes", bytes, "share_of_copy",
                                           rate * bytes / r.copy_per_second, "bytes_held", r.bytes_held / n));
     return 0;
 }

@@ -13,7 +13,8 @@
 enum { KEY_TASKS = 't', KEY_STEPS = 'n', KEY_SECONDS = 's', KEY_ATTENTION = 'a', KEY_JSON = 'o', ROUNDS = 5 };
 
 static const struct argp_option options[] = {
-    {"tasks", KEY_TASKS, "SPECS", 0, "Task specs separated by ';' (default: the first instance of every family that needs no files)", 0},
+    {"tasks", KEY_TASKS, "SPECS", 0,
+     "Task specs separated by ';' (default: the first instance of every family that needs no files)", 0},
     {"steps", KEY_STEPS, "N", 0, "Steps of an unroll (default 100)", 0},
     {"attention", KEY_ATTENTION, "on|off", 0, "With or without attention (default off)", 0},
     {"seconds", KEY_SECONDS, "S", 0, "Time for each figure (default 0.5)", 0},
@@ -21,14 +22,15 @@ static const struct argp_option options[] = {
     {0},
 };
 
-static const cli_syntax syntax = {"lopt bench unroll", options, NULL,
-                                  "Measure lopt_meta_gradient on one core: inner steps per second forward, and forward with the adjoint, "
-                                  "without and with the task's second derivatives.\v"
-                                  "The columns x are the time of the adjoint alone in units of the forward time. The three figures are taken in turns, five "
-                                  "rounds of each; a figure is the median of its quietest round, as other load only ever slows.\n\n"
-                                  "Examples:\n"
-                                  "  lopt bench unroll\n"
-                                  "  lopt bench unroll --tasks 'rosenbrock;quadratic:n=100' --steps 500\n"};
+static const cli_syntax syntax = {
+    "lopt bench unroll", options, NULL,
+    "Measure lopt_meta_gradient on one core: inner steps per second forward, and forward with the adjoint, "
+    "without and with the task's second derivatives.\v"
+    "The columns x are the time of the adjoint alone in units of the forward time. The three figures are taken in turns, five "
+    "rounds of each; a figure is the median of its quietest round, as other load only ever slows.\n\n"
+    "Examples:\n"
+    "  lopt bench unroll\n"
+    "  lopt bench unroll --tasks 'rosenbrock;quadratic:n=100' --steps 500\n"};
 
 typedef struct unroll_job {
     char *tasks; /* NULL: all families */
@@ -57,7 +59,8 @@ static int take(void *self, int key, const char *value) {
     case KEY_JSON: job->json = value; return 0;
     case KEY_ATTENTION:
         job->attention = strcmp(value, "on") == 0;
-        return job->attention || strcmp(value, "off") == 0 ? 0 : cli_error(CLI_USAGE, "--attention %s: it must be on or off", value);
+        return job->attention || strcmp(value, "off") == 0 ? 0
+                                                           : cli_error(CLI_USAGE, "--attention %s: it must be on or off", value);
     default: return cli_error(CLI_USAGE, "lopt bench unroll takes no argument %s", value);
     }
 }
@@ -101,9 +104,9 @@ static int measure_task(const unroll_job *job, lopt_weights *w, const char *spec
            console_scaled(steps / first, texts[1]), (first - forward) / forward, console_scaled(steps / second, texts[2]),
            (second - forward) / forward);
     fflush(stdout);
-    json_array_append_new(rows, json_pack("{s:s, s:I, s:f, s:f, s:f}", "task", spec, "parameters", (json_int_t)n, "forward_steps_per_second",
-                                          steps / forward, "first_order_steps_per_second", steps / first,
-                                          "second_order_steps_per_second", steps / second));
+    json_array_append_new(rows, json_pack("{s:s, s:I, s:f, s:f, s:f}", "task", spec, "parameters", (json_int_t)n,
+                                          "forward_steps_per_second", steps / forward, "first_order_steps_per_second",
+                                          steps / first, "second_order_steps_per_second", steps / second));
     return 0;
 }
 

@@ -9,7 +9,18 @@
 #include "lopt/meta.h"
 #include "signals.h"
 
-enum { KEY_WEIGHTS = 'w', KEY_UNTRAINED = 'u', KEY_SUITE = 't', KEY_STEPS = 'n', KEY_SEEDS = 'k', KEY_SEED = 's', KEY_OUT = 'o', KEY_CACHE = 'c', KEY_HORIZONS = 'z', KEY_ALONE = 'a' };
+enum {
+    KEY_WEIGHTS = 'w',
+    KEY_UNTRAINED = 'u',
+    KEY_SUITE = 't',
+    KEY_STEPS = 'n',
+    KEY_SEEDS = 'k',
+    KEY_SEED = 's',
+    KEY_OUT = 'o',
+    KEY_CACHE = 'c',
+    KEY_HORIZONS = 'z',
+    KEY_ALONE = 'a'
+};
 enum { LABEL_MAX = 64 };
 
 static const struct argp_option options[] = {
@@ -17,8 +28,10 @@ static const struct argp_option options[] = {
     {"untrained", KEY_UNTRAINED, NULL, 0, "Judge fresh weights too: what the first weights' sizes are worth without training", 0},
     {"suite", KEY_SUITE, "NAME", 0, "quick (default), corpus, heldout, digits, or task specs separated by ';'", 0},
     {"steps", KEY_STEPS, "N", 0, "Steps of each run (default 1000)", 0},
-    {"horizons", KEY_HORIZONS, "N,...", 0, "Judge at these multiples of the steps, each with its own sweeps and report (default 1; 1,10 shows what lasts)", 0},
-    {"alone", KEY_ALONE, NULL, 0, "No baselines, in a small part of the time: which runs diverge, and which end above where they were", 0},
+    {"horizons", KEY_HORIZONS, "N,...", 0,
+     "Judge at these multiples of the steps, each with its own sweeps and report (default 1; 1,10 shows what lasts)", 0},
+    {"alone", KEY_ALONE, NULL, 0,
+     "No baselines, in a small part of the time: which runs diverge, and which end above where they were", 0},
     {"seeds", KEY_SEEDS, "N", 0, "Runs of each optimizer on each task (default 3)", 0},
     {"seed", KEY_SEED, "N", 0, "What starts and batches are drawn from (default 0)", 0},
     {"out", KEY_OUT, "DIR", 0, "Where report.html, results.json, results.csv and summary.svg go (default: eval)", 0},
@@ -87,12 +100,13 @@ static int take(void *self, int key, const char *value) {
 
 /* Fresh weights of the same sizes as the first ones, or of the default sizes. */
 static int add_untrained(eval_job *job) {
-    static const char *const names[] = {"param", "tensor", "global", "scales", "attention", "grad_products", "relative_lr",
-                                        "gradient_shortcut"};
+    static const char *const names[] = {"param",     "tensor",        "global",      "scales",
+                                        "attention", "grad_products", "relative_lr", "gradient_shortcut"};
     char text[256] = "";
     const size_t n = job->options.num_weights;
     for (size_t i = 0, at = 0; n > 0 && i < sizeof names / sizeof names[0]; i++)
-        at += (size_t)snprintf(text + at, sizeof text - at, "%s%s=%d", i ? "," : "", names[i], lopt_weights_option(job->weights[0], names[i]));
+        at += (size_t)snprintf(text + at, sizeof text - at, "%s%s=%d", i ? "," : "", names[i],
+                               lopt_weights_option(job->weights[0], names[i]));
     if (lopt_weights_init(text, job->options.seed, &job->weights[n]) != LOPT_OK) return cli_library_error();
     job->label_pointers[n] = "untrained";
     job->options.num_weights++;
@@ -147,8 +161,7 @@ int command_eval(int argc, char **argv) {
     job.label_pointers = calloc(room, sizeof *job.label_pointers);
     if (job.weights == NULL || job.labels == NULL || job.label_pointers == NULL)
         status = cli_error(CLI_FAILED, "no memory for the command line");
-    else if (cli_parse(&syntax, argc, argv, take, &job, &status))
-        status = run(&job);
+    else if (cli_parse(&syntax, argc, argv, take, &job, &status)) status = run(&job);
     for (size_t i = 0; job.weights && i < room; i++) lopt_weights_free(job.weights[i]);
     free(job.weights);
     free(job.labels);

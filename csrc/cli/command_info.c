@@ -17,8 +17,8 @@ static const cli_syntax syntax = {"lopt info", options, "[FILE...]",
                                   "  lopt info\n"
                                   "  lopt info runs/first/weights.safetensors\n"};
 
-static const char *const option_names[] = {"param", "tensor", "global", "scales", "attention", "grad_products", "relative_lr",
-                                           "gradient_shortcut", "guard"};
+static const char *const option_names[] = {
+    "param", "tensor", "global", "scales", "attention", "grad_products", "relative_lr", "gradient_shortcut", "guard"};
 enum { OPTION_NAMES = sizeof option_names / sizeof option_names[0], PROVENANCE_SHOWN = 600 };
 
 typedef struct info_job {
@@ -39,7 +39,8 @@ static int show_file(const char *path) {
     char count[CONSOLE_NUMBER_MAX];
     size_t offset, shape[2];
     if (lopt_weights_load(path, &w) != LOPT_OK) return cli_library_error();
-    printf("%s: a learned optimizer of %s weights; shapes and checksum are right\n", path, console_grouped(lopt_weights_count(w), count));
+    printf("%s: a learned optimizer of %s weights; shapes and checksum are right\n", path,
+           console_grouped(lopt_weights_count(w), count));
     for (size_t i = 0; i < OPTION_NAMES; i++) printf("  %-18s %d\n", option_names[i], lopt_weights_option(w, option_names[i]));
     json_t *provenance = json_loads(lopt_weights_provenance(w) ? lopt_weights_provenance(w) : "{}", 0, NULL);
     const char *key;

@@ -14,15 +14,16 @@ static const struct argp_option options[] = {
     {0},
 };
 
-static const cli_syntax syntax = {"lopt tasks", options, "[FAMILY]",
-                                  "List the task families, or show one: its formula, its keys with their bounds, its default instances.\v"
-                                  "A task is written as a spec, family:key=value,key=value; keys that are left out keep their defaults; a "
-                                  "list is written with x between its elements. Tasks are added with +, and (task+task):key=value "
-                                  "transforms a sum.\n\n"
-                                  "Examples:\n"
-                                  "  lopt tasks\n"
-                                  "  lopt tasks mlp\n"
-                                  "  lopt bench unroll --tasks 'mlp:inputs=8,hidden=16x16,batch=32;rosenbrock:noise=1'\n"};
+static const cli_syntax syntax = {
+    "lopt tasks", options, "[FAMILY]",
+    "List the task families, or show one: its formula, its keys with their bounds, its default instances.\v"
+    "A task is written as a spec, family:key=value,key=value; keys that are left out keep their defaults; a "
+    "list is written with x between its elements. Tasks are added with +, and (task+task):key=value "
+    "transforms a sum.\n\n"
+    "Examples:\n"
+    "  lopt tasks\n"
+    "  lopt tasks mlp\n"
+    "  lopt bench unroll --tasks 'mlp:inputs=8,hidden=16x16,batch=32;rosenbrock:noise=1'\n"};
 
 typedef struct tasks_job {
     const char *family;
@@ -61,7 +62,8 @@ static json_t *instance_json(const char *spec) {
     size_t counts[TENSORS_SHOWN], n = 0;
     json_t *tensors = json_array();
     int bad = lopt_task_shape(spec, &n, counts, TENSORS_SHOWN) != LOPT_OK;
-    for (size_t i = 0; i < n && i < TENSORS_SHOWN; i++) bad |= json_array_append_new(tensors, json_integer((json_int_t)counts[i])) != 0;
+    for (size_t i = 0; i < n && i < TENSORS_SHOWN; i++)
+        bad |= json_array_append_new(tensors, json_integer((json_int_t)counts[i])) != 0;
     if (!bad) return json_pack("{s:s, s:o}", "spec", spec, "tensors", tensors);
     json_decref(tensors);
     return NULL;
@@ -87,11 +89,13 @@ static json_t *family_json(const lopt_family_info *f) {
     for (size_t i = 0; i < f->num_keys; i++) {
         const lopt_task_key *k = &f->keys[i];
         json_array_append_new(keys, json_pack("{s:s, s:s, s:s, s:f, s:f, s:b, s:b}", "name", k->name, "help", k->help, "default",
-                                              k->default_text, "min", k->min, "max", k->max, "integer", k->is_integer, "list", k->is_list));
+                                              k->default_text, "min", k->min, "max", k->max, "integer", k->is_integer, "list",
+                                              k->is_list));
     }
     for (size_t i = 0; i < f->num_instances; i++) json_array_append_new(instances, instance_json(f->instances[i]));
-    return json_pack("{s:s, s:s, s:s, s:b, s:b, s:s?, s:o, s:o}", "name", f->name, "summary", f->summary, "formula", f->formula, "held_out",
-                     f->held_out, "has_accuracy", f->has_accuracy, "files_variable", f->files_variable, "keys", keys, "instances", instances);
+    return json_pack("{s:s, s:s, s:s, s:b, s:b, s:s?, s:o, s:o}", "name", f->name, "summary", f->summary, "formula", f->formula,
+                     "held_out", f->held_out, "has_accuracy", f->has_accuracy, "files_variable", f->files_variable, "keys", keys,
+                     "instances", instances);
 }
 
 static int print_json(const lopt_family_info *only) {

@@ -42,10 +42,8 @@ void console_progress_show(console_progress *p, const char *format, ...) {
     va_start(args, format);
     vsnprintf(line, sizeof line, format, args);
     va_end(args);
-    if (p->terminal)
-        fprintf(stderr, "\r\033[K%.*s", terminal_columns(), line);
-    else
-        fprintf(stderr, "%s\n", line);
+    if (p->terminal) fprintf(stderr, "\r\033[K%.*s", terminal_columns(), line);
+    else fprintf(stderr, "%s\n", line);
     fflush(stderr);
     p->open = p->terminal;
 }
@@ -58,12 +56,9 @@ void console_progress_end(console_progress *p) {
 const char *console_duration(double seconds, char text[CONSOLE_NUMBER_MAX]) {
     if (!(seconds >= 0.0 && seconds < 1e9)) return strcpy(text, "unknown");
     long s = lround(seconds);
-    if (s >= 3600)
-        snprintf(text, CONSOLE_NUMBER_MAX, "%ld h %02ld min", s / 3600, s / 60 % 60);
-    else if (s >= 60)
-        snprintf(text, CONSOLE_NUMBER_MAX, "%ld min %02ld s", s / 60, s % 60);
-    else
-        snprintf(text, CONSOLE_NUMBER_MAX, "%ld s", s);
+    if (s >= 3600) snprintf(text, CONSOLE_NUMBER_MAX, "%ld h %02ld min", s / 3600, s / 60 % 60);
+    else if (s >= 60) snprintf(text, CONSOLE_NUMBER_MAX, "%ld min %02ld s", s / 60, s % 60);
+    else snprintf(text, CONSOLE_NUMBER_MAX, "%ld s", s);
     return text;
 }
 

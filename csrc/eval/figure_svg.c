@@ -69,8 +69,7 @@ static void add_loss_label(text_buffer *b, double value, int as_power) {
     if (as_power)
         text_add(b, "10<tspan dy=\"-4\" font-size=\"8.5\">%s%d</tspan>", value < 1.0 ? "\xe2\x88\x92" : "",
                  abs((int)lround(log10(value))));
-    else
-        text_add(b, "%.5g", value);
+    else text_add(b, "%.5g", value);
 }
 
 static void add_axes(text_buffer *b, const figure_frame *f, eval_grid grid, const loss_scale *scale) {

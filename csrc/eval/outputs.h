@@ -10,7 +10,7 @@ lopt_status output_html(const eval_results *r, char **out);    /* report.html: s
 lopt_status output_svg(const eval_results *r, char **out);     /* summary.svg: all tasks on one sheet */
 lopt_status output_summary(const eval_results *r, char **out); /* the table for the terminal, at most 100 columns */
 
-lopt_status output_alone(const eval_results *r, char **out);   /* the terminal's table without baselines */
+lopt_status output_alone(const eval_results *r, char **out); /* the terminal's table without baselines */
 
 /* Writes the four files (without baselines: results.csv alone) into the folder dir, which is there; the summary is given back, malloc'ed. */
 lopt_status outputs_write(const char *dir, const eval_results *r, char **summary);

@@ -39,8 +39,8 @@ lopt_status eval_horizons_read(const char *text, size_t steps, eval_horizons *ou
         char *end = NULL;
         const unsigned long long factor = isdigit((unsigned char)*at) ? strtoull(at, &end, 10) : 0;
         LOPT_CHECK(factor >= 1 && factor <= EVAL_STEPS_MAX / steps && h.count < EVAL_HORIZONS_MAX, LOPT_ERR_ARGUMENT,
-                   "horizons \"%.40s\": they are multiples of the steps, as in 1,10; at most %d of them and %d steps", text ? text : "1",
-                   EVAL_HORIZONS_MAX, EVAL_STEPS_MAX);
+                   "horizons \"%.40s\": they are multiples of the steps, as in 1,10; at most %d of them and %d steps",
+                   text ? text : "1", EVAL_HORIZONS_MAX, EVAL_STEPS_MAX);
         for (size_t i = 0; i < h.count; i++)
             LOPT_CHECK(h.factor[i] != factor, LOPT_ERR_ARGUMENT, "horizons \"%.40s\": %llu stands there twice", text, factor);
         h.factor[h.count++] = (size_t)factor;

@@ -111,10 +111,8 @@ static lopt_status follow(run *r, run_outcome *out) {
         double *loss = q->curve ? &out->losses[point] : &out->losses[0], start = clock_seconds();
         LOPT_TRY(advance(r, point, &done));
         seconds += clock_seconds() - start;
-        if (r->dead)
-            *loss = NAN;
-        else if (q->curve || point == q->grid.count - 1)
-            LOPT_TRY(record(r, loss));
+        if (r->dead) *loss = NAN;
+        else if (q->curve || point == q->grid.count - 1) LOPT_TRY(record(r, loss));
     }
     out->seconds_per_step = done > 0 ? seconds / (double)done : 0.0;
     return LOPT_OK;

@@ -8,8 +8,9 @@
 
 /* Real digits and other held-out tasks, three families that the quick training configurations leave out, and a new shape of one that they
  * have. Small enough that all sweeps take half a minute on two cores. */
-static const char *const quick_specs[] = {"digits_softmax", "digits_mlp",      "teacher_mlp",    "factorisation",   "poisson_regression",
-                                          "rosenbrock_100", "styblinski_tang", "sparse_softmax", "matmul:n=2,k=7", "mlp:inputs=10,hidden=12,batch=32"};
+static const char *const quick_specs[] = {
+    "digits_softmax", "digits_mlp",      "teacher_mlp",    "factorisation",  "poisson_regression",
+    "rosenbrock_100", "styblinski_tang", "sparse_softmax", "matmul:n=2,k=7", "mlp:inputs=10,hidden=12,batch=32"};
 
 typedef int (*family_filter)(const lopt_family_info *f);
 

@@ -7,9 +7,9 @@
 #include <xxhash.h>
 
 #include "base/status.h"
-#include "csrc/io/files.h"
 #include "csrc/eval/json_numbers.h"
 #include "csrc/eval/text_buffer.h"
+#include "csrc/io/files.h"
 #include "lopt/meta.h"
 
 /* 17 digits bring a double back to the bit. The same flags on both sides, since the checksum is over this text. */

@@ -12,7 +12,7 @@ typedef struct text_buffer {
     int failed;
 } text_buffer;
 
-#define TEXT_BUFFER_INIT                                                                                                           \
+#define TEXT_BUFFER_INIT \
     { NULL, 0, 0, 0 }
 
 void text_add(text_buffer *b, const char *format, ...) __attribute__((format(printf, 2, 3)));

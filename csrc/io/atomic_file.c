@@ -109,8 +109,8 @@ lopt_status atomic_file_commit(atomic_file *f) {
         free(f->temporary);
         f->temporary = NULL;
         if (sync_directory(f->path) != 0)
-            status = lopt_fail(LOPT_ERR_IO, "%s is written, but its folder could not be synchronised: %s", f->path,
-                               strerror(errno));
+            status =
+                lopt_fail(LOPT_ERR_IO, "%s is written, but its folder could not be synchronised: %s", f->path, strerror(errno));
     }
     atomic_file_abort(f); /* releases what is left */
     return status;

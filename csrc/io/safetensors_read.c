@@ -50,8 +50,9 @@ static lopt_status parse_header(safetensors_file *f) {
     uint64_t length = 0;
     json_error_t error;
     for (int i = 0; i < 8; i++) length |= (uint64_t)f->bytes[i] << (8 * i);
-    LOPT_CHECK(length <= f->size - 8, LOPT_ERR_FORMAT, "the file is truncated or no safetensors file: its header of %" PRIu64
-               " bytes does not fit into %zu", length, f->size);
+    LOPT_CHECK(length <= f->size - 8, LOPT_ERR_FORMAT,
+               "the file is truncated or no safetensors file: its header of %" PRIu64 " bytes does not fit into %zu", length,
+               f->size);
     LOPT_CHECK(length % 8 == 0 && length > 0 && f->bytes[8] == '{', LOPT_ERR_FORMAT,
                "the header does not start with { or is not padded to 8 bytes");
     f->header_size = 8 + (size_t)length;
@@ -89,7 +90,8 @@ static lopt_status read_shape(const char *name, const json_t *shape, entry *e, s
     *bytes = safetensors_dtype_size(e->tensor.dtype);
     for (int i = 0; i < e->tensor.rank; i++) {
         size_t n = 0;
-        LOPT_CHECK(read_size(json_array_get(shape, (size_t)i), &n), LOPT_ERR_FORMAT, "tensor %.64s: size %d is not a whole number", name, i);
+        LOPT_CHECK(read_size(json_array_get(shape, (size_t)i), &n), LOPT_ERR_FORMAT, "tensor %.64s: size %d is not a whole number",
+                   name, i);
         LOPT_CHECK(!__builtin_mul_overflow(*bytes, n, bytes), LOPT_ERR_FORMAT, "tensor %.64s: its shape overflows", name);
         e->tensor.shape[i] = n;
     }
@@ -112,8 +114,8 @@ static lopt_status read_entry(const safetensors_file *f, const char *name, const
                LOPT_ERR_FORMAT, "tensor %.64s: data_offsets are not two whole numbers", name);
     LOPT_CHECK(e->begin <= e->end && e->end <= data, LOPT_ERR_FORMAT,
                "tensor %.64s: its data lie beyond the end of the file (truncated?)", name);
-    LOPT_CHECK(e->end - e->begin == bytes, LOPT_ERR_FORMAT, "tensor %.64s: its shape needs %zu bytes, its offsets hold %zu", name, bytes,
-               e->end - e->begin);
+    LOPT_CHECK(e->end - e->begin == bytes, LOPT_ERR_FORMAT, "tensor %.64s: its shape needs %zu bytes, its offsets hold %zu", name,
+               bytes, e->end - e->begin);
     e->tensor.name = name;
     return LOPT_OK;
 }
@@ -241,8 +243,8 @@ lopt_status safetensors_metadata_u64(const safetensors_file *f, const char *key,
     LOPT_CHECK(text != NULL, LOPT_ERR_FORMAT, "the metadata lack %s", key);
     errno = 0;
     unsigned long long value = strtoull(text, &end, 10);
-    LOPT_CHECK(text[0] >= '0' && text[0] <= '9' && *end == 0 && errno == 0, LOPT_ERR_FORMAT, "metadata %s = %.32s is not a whole number",
-               key, text);
+    LOPT_CHECK(text[0] >= '0' && text[0] <= '9' && *end == 0 && errno == 0, LOPT_ERR_FORMAT,
+               "metadata %s = %.32s is not a whole number", key, text);
     *out = value;
     return LOPT_OK;
 }

@@ -64,7 +64,8 @@ static lopt_status make_header(const safetensors_pair *metadata, size_t num_meta
         offset = end;
     }
     if (!bad) text = json_dumps(root, JSON_COMPACT);
-    LOPT_CHECK_CLEANUP(text != NULL, LOPT_ERR_FORMAT, "the file's header could not be made: a name or value is not UTF-8, or there is no memory");
+    LOPT_CHECK_CLEANUP(text != NULL, LOPT_ERR_FORMAT,
+                       "the file's header could not be made: a name or value is not UTF-8, or there is no memory");
     size_t length = strlen(text), padded = (length + 7) / 8 * 8;
     LOPT_TRY_CLEANUP(memory_alloc(8 + padded, 1, "a file header", &block));
     char *bytes = block;
@@ -79,8 +80,8 @@ cleanup:
     return status;
 }
 
-static lopt_status write_data(atomic_file *f, XXH3_state_t *hash, const safetensors_tensor *tensors, size_t n, safetensors_fill fill,
-                              void *self, void *buffer) {
+static lopt_status write_data(atomic_file *f, XXH3_state_t *hash, const safetensors_tensor *tensors, size_t n,
+                              safetensors_fill fill, void *self, void *buffer) {
     for (size_t i = 0; i < n; i++) {
         const size_t size = safetensors_dtype_size(tensors[i].dtype), count = safetensors_count(&tensors[i]);
         for (size_t first = 0, part; first < count; first += part) {

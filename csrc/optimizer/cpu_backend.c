@@ -32,10 +32,10 @@ static void start(cpu_optimizer *opt, float *const *params) {
 
 static void destroy(lopt_optimizer *o) {
     cpu_optimizer *opt = cpu_of(o);
-    void *const buffers[] = {opt->param_at,   opt->state_at, opt->chunk_at, opt->chunks,      opt->groups,      opt->started,
-                             opt->theta,      opt->state,    opt->move,     opt->attend,      opt->u,           opt->v,
-                             opt->bias_param, opt->sums,     opt->log_lr,   opt->bias_tensor, opt->inverse_rms, opt->attended,
-                             opt->guard};
+    void *const buffers[] = {opt->param_at,    opt->state_at,    opt->chunk_at,   opt->chunks, opt->groups,
+                             opt->started,     opt->theta,       opt->state,      opt->move,   opt->attend,
+                             opt->u,           opt->v,           opt->bias_param, opt->sums,   opt->log_lr,
+                             opt->bias_tensor, opt->inverse_rms, opt->attended,   opt->guard};
     for (size_t i = 0; i < sizeof buffers / sizeof buffers[0]; i++) free(buffers[i]);
     prepared_free(opt->weights);
     free(opt);

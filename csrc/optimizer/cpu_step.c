@@ -109,7 +109,8 @@ static void tensor_finish(const step_call *s, size_t i) {
     for (size_t j = 0; j < F; j++) mean[j] = (float)(total[j] / (double)opt->common.counts[i]);
     guard_sums sums = {(double)opt->common.counts[i], total[F], total[F + 1], 0.0, mean};
     for (size_t k = opt->chunk_at[i]; k < opt->chunk_at[i + 1]; k++) sums.log_lr += opt->log_lr[k];
-    guard_inverse_rms(d, &sums, opt->guard ? opt->guard + GUARD_STATE * i : NULL, opt->inverse_rms + 2 * i, opt->inverse_rms + 2 * i + 1);
+    guard_inverse_rms(d, &sums, opt->guard ? opt->guard + GUARD_STATE * i : NULL, opt->inverse_rms + 2 * i,
+                      opt->inverse_rms + 2 * i + 1);
     opt->kernels->tensor_rnn(opt->weights, mean, u, opt->bias_tensor + i * padded(3 * d.tensor), u, NULL);
 }
 

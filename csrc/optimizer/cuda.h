@@ -19,8 +19,8 @@ typedef struct cuda_optimizer {
     lopt_optimizer common; /* first: the two pointers are one */
     const gpu_runtime *gpu;
     unsigned multiprocessors;
-    int fused; /* from phase 1 on in one launch, where the model has a list of work */
-    gpu_model model; /* its pointers go into `memory`; the caller's scalars are filled in per step */
+    int fused;                              /* from phase 1 on in one launch, where the model has a list of work */
+    gpu_model model;                        /* its pointers go into `memory`; the caller's scalars are filled in per step */
     void *memory;                           /* the device's */
     float *staging;                         /* [CUDA_STAGING] of it */
     const void **seen_params, **seen_grads; /* [num_tensors] pointers that were found good */
@@ -32,7 +32,8 @@ void cuda_set_fused(lopt_optimizer *opt, int fused);
 /* The list of work of steps that are one launch, into work [2 num_chunks]; returns how many pieces it has. Phase 1 of all chunks; phase 2 of a tensor's
  * begins so long after its last that the blocks of so many multiprocessors seldom find it not ready, and from then on there are two pieces for each of
  * phase 1. tensors: their chunks and nothing else of them. */
-uint64_t cuda_work_order(const gpu_tensor *tensors, uint64_t num_chunks, uint32_t chunk_size, unsigned multiprocessors, uint32_t *work);
+uint64_t cuda_work_order(const gpu_tensor *tensors, uint64_t num_chunks, uint32_t chunk_size, unsigned multiprocessors,
+                         uint32_t *work);
 
 /* The model's memory, and in it everything that does not depend on the caller's parameters. */
 lopt_status cuda_plan(cuda_optimizer *opt, const lopt_weights *w, void *stream);

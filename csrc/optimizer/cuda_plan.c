@@ -120,8 +120,10 @@ static lopt_status upload_chunks(const cuda_optimizer *opt, const gpu_tensor *te
     return status;
 }
 
-uint64_t cuda_work_order(const gpu_tensor *tensors, uint64_t num_chunks, uint32_t chunk_size, unsigned multiprocessors, uint32_t *work) {
-    const uint64_t lag = (uint64_t)GPU_WORK_LAG * multiprocessors, together = GPU_CHUNK_MAX / chunk_size; /* chunks of a piece of phase 2 */
+uint64_t cuda_work_order(const gpu_tensor *tensors, uint64_t num_chunks, uint32_t chunk_size, unsigned multiprocessors,
+                         uint32_t *work) {
+    const uint64_t lag = (uint64_t)GPU_WORK_LAG * multiprocessors,
+                   together = GPU_CHUNK_MAX / chunk_size; /* chunks of a piece of phase 2 */
     uint64_t advanced = 0, applied = 0, n = 0;
     const gpu_tensor *tensor = tensors; /* of the next chunk for phase 2 */
     while (applied < num_chunks) {

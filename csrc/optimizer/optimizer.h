@@ -15,7 +15,7 @@ struct lopt_optimizer {
     lopt_optimizer_options options; /* texts are not kept */
     number_type param_type, grad_type;
     int mixed, zero_nonfinite;
-    int guarded; /* kernels/cell/guard.h */
+    int guarded;                         /* kernels/cell/guard.h */
     const float *grad_scale, *found_inf; /* the user's */
     size_t num_tensors, total;
     size_t *counts; /* [num_tensors] */

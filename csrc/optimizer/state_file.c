@@ -178,9 +178,10 @@ static lopt_status check_guard(const lopt_optimizer *opt, const char *values) {
         const float average = g[GUARD_AVERAGE], steps = g[GUARD_STEPS], shift = g[GUARD_SHIFT], square = g[GUARD_SQUARE];
         const int begun = isfinite(average) && average >= FLT_MIN && isfinite(steps) && steps > 0.0f,
                   fresh = average == 0.0f && steps == 0.0f;
-        LOPT_CHECK((begun || fresh) && fabsf(shift) <= GUARD_SHIFT_MAX && isfinite(square) && square >= 0.0f, LOPT_ERR_FORMAT,
-                   "tensor guard holds %g as an average of rates over %g steps, %g as a shift of log rates, and %g as a mean square",
-                   (double)average, (double)steps, (double)shift, (double)square);
+        LOPT_CHECK(
+            (begun || fresh) && fabsf(shift) <= GUARD_SHIFT_MAX && isfinite(square) && square >= 0.0f, LOPT_ERR_FORMAT,
+            "tensor guard holds %g as an average of rates over %g steps, %g as a shift of log rates, and %g as a mean square",
+            (double)average, (double)steps, (double)shift, (double)square);
     }
     return LOPT_OK;
 }

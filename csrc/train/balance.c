@@ -7,8 +7,9 @@
 #include "csrc/comm/agree.h"
 #include "csrc/train/parcel.h"
 
-#define EXCHANGE_SECONDS 3e-4 /* that a move must gain: several times what an exchange takes on one host; a choice, not a measurement */
-#define UNKNOWN 1.0           /* what a step takes as long as none has been seen: all tasks are taken for equal, and dealt out */
+#define EXCHANGE_SECONDS \
+    3e-4            /* that a move must gain: several times what an exchange takes on one host; a choice, not a measurement */
+#define UNKNOWN 1.0 /* what a step takes as long as none has been seen: all tasks are taken for equal, and dealt out */
 
 /* ---- Moving ------------------------------------------------------------------------------------------------------------------ */
 

@@ -174,7 +174,8 @@ lopt_status config_json(const train_config *c, char **out) {
         const char *last = NULL;
         char *text = NULL;
         json_t *section = section_of(root, lopt_config_get(i)->name, &last);
-        good = section != NULL && config_text(c, i, &text) == LOPT_OK && json_object_set_new(section, last, value_json(c, i, text)) == 0;
+        good = section != NULL && config_text(c, i, &text) == LOPT_OK &&
+               json_object_set_new(section, last, value_json(c, i, text)) == 0;
         free(text);
     }
     char *text = good ? json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(17)) : NULL;

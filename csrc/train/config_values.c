@@ -6,9 +6,9 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "lopt/meta.h"
 #include "base/status.h"
 #include "csrc/train/config_keys.h"
+#include "lopt/meta.h"
 
 enum { CHOICES_MAX = 16, CHOICE_TEXT_MAX = 128 };
 
@@ -18,8 +18,9 @@ static lopt_status set_number(const lopt_config_key *k, const char *text, int wh
     char *end = NULL;
     errno = 0;
     *number = whole ? (double)(*integer = strtoll(text, &end, 10)) : strtod(text, &end);
-    LOPT_CHECK(end != text && *end == 0 && errno == 0 && isfinite(*number) && *number >= k->min && *number <= k->max, LOPT_ERR_CONFIG,
-               "%s = %.64s: it must be %s from %g to %g", k->name, text, whole ? "a whole number" : "a number", k->min, k->max);
+    LOPT_CHECK(end != text && *end == 0 && errno == 0 && isfinite(*number) && *number >= k->min && *number <= k->max,
+               LOPT_ERR_CONFIG, "%s = %.64s: it must be %s from %g to %g", k->name, text, whole ? "a whole number" : "a number",
+               k->min, k->max);
     return LOPT_OK;
 }
 

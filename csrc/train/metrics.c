@@ -67,11 +67,11 @@ static json_t *family_losses(const trainer *t) {
 }
 
 lopt_status metrics_write(FILE *f, const trainer *t, const iteration_report *r, double seconds) {
-    json_t *o = json_pack("{s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:I, s:I, s:I, s:f, s:o}", "iteration", (json_int_t)t->iteration, "inner_steps",
-                          (json_int_t)t->inner_steps, "window", (json_int_t)r->window, "meta_loss", r->meta_loss, "meta_loss_average",
-                          t->meta_loss_average, "gradient_norm", r->gradient_norm, "learning_rate", r->learning_rate, "diverged",
-                          (json_int_t)r->diverged, "restarted", (json_int_t)r->restarted, "bounded", (json_int_t)r->bounded, "seconds",
-                          seconds, "families", family_losses(t));
+    json_t *o = json_pack("{s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:I, s:I, s:I, s:f, s:o}", "iteration", (json_int_t)t->iteration,
+                          "inner_steps", (json_int_t)t->inner_steps, "window", (json_int_t)r->window, "meta_loss", r->meta_loss,
+                          "meta_loss_average", t->meta_loss_average, "gradient_norm", r->gradient_norm, "learning_rate",
+                          r->learning_rate, "diverged", (json_int_t)r->diverged, "restarted", (json_int_t)r->restarted, "bounded",
+                          (json_int_t)r->bounded, "seconds", seconds, "families", family_losses(t));
     LOPT_CHECK(o != NULL, LOPT_ERR_MEMORY, "no memory for the metrics");
     int bad = json_dumpf(o, f, JSON_COMPACT | JSON_REAL_PRECISION(9)) != 0 || fputc('\n', f) == EOF || fflush(f) != 0;
     json_decref(o);

@@ -30,7 +30,8 @@ static uint64_t horizon(const train_config *c, uint32_t number, uint64_t restart
         double low = log((double)c->horizon_min), high = log((double)c->horizon_max);
         length = rounded_at_most(exp(low + (high - low) * (double)u), c->horizon_max);
     }
-    if (restart == 0) length = (uint64_t)ceil((double)length * (1.0 - (double)random_uniform(seed, RANDOM_TRAIN_STAGGER, number, 0, 0)));
+    if (restart == 0)
+        length = (uint64_t)ceil((double)length * (1.0 - (double)random_uniform(seed, RANDOM_TRAIN_STAGGER, number, 0, 0)));
     return length > 0 ? length : 1;
 }
 
@@ -48,7 +49,8 @@ static uint64_t seed_of(const train_config *c, const particle *p, uint32_t which
 }
 
 size_t particle_spec(const train_config *c, const corpus *tasks, uint64_t number, uint64_t restart) {
-    return random_to_below(random_bits((uint64_t)c->seed, RANDOM_TRAIN_TASK, (uint32_t)number, restart, 0).u[0], (uint32_t)tasks->count);
+    return random_to_below(random_bits((uint64_t)c->seed, RANDOM_TRAIN_TASK, (uint32_t)number, restart, 0).u[0],
+                           (uint32_t)tasks->count);
 }
 
 lopt_status particle_prepare(const train_config *c, const corpus *tasks, const weight_layout *layout, particle *p) {
@@ -68,8 +70,8 @@ static void end(particle *p) {
     p->restart++;
 }
 
-lopt_status particle_advance(const train_config *c, const corpus *tasks, const prepared_weights *w, size_t steps, estimate_workspace *ws,
-                             particle *p, float *gradient, particle_report *out) {
+lopt_status particle_advance(const train_config *c, const corpus *tasks, const prepared_weights *w, size_t steps,
+                             estimate_workspace *ws, particle *p, float *gradient, particle_report *out) {
     const size_t count = prepared_layout(w)->count;
     const uint64_t cost = c->horizon == HORIZON_WINDOWS ? 1 : steps;
     const double called = clock_thread_seconds();
@@ -82,8 +84,13 @@ lopt_status particle_advance(const train_config *c, const corpus *tasks, const p
     if (finite) meta_clip(c, gradient, count);
     else memset(gradient, 0, count * sizeof(float));
     const int hopeless = !finite || e.meta_loss > c->loss_cap;
-    *out = (particle_report){hopeless ? c->loss_cap : e.meta_loss, !finite, hopeless || p->left <= cost, e.bounded, p->spec,
-                             begins ? started - called : 0.0, clock_thread_seconds() - started};
+    *out = (particle_report){hopeless ? c->loss_cap : e.meta_loss,
+                             !finite,
+                             hopeless || p->left <= cost,
+                             e.bounded,
+                             p->spec,
+                             begins ? started - called : 0.0,
+                             clock_thread_seconds() - started};
     p->left -= cost < p->left ? cost : p->left;
     if (out->restarted) end(p);
     return LOPT_OK;

@@ -31,8 +31,8 @@ static lopt_status take_lock(run_directory *d) {
     int error = errno;
     free(path);
     LOPT_CHECK(d->lock >= 0, LOPT_ERR_IO, "cannot write in the run directory %s: %s", d->path, strerror(error));
-    LOPT_CHECK(flock(d->lock, LOCK_EX | LOCK_NB) == 0, LOPT_ERR_IO, "another training is at work in %s: wait for it or choose another",
-               d->path);
+    LOPT_CHECK(flock(d->lock, LOCK_EX | LOCK_NB) == 0, LOPT_ERR_IO,
+               "another training is at work in %s: wait for it or choose another", d->path);
     return LOPT_OK;
 }
 

@@ -26,8 +26,8 @@ static lopt_status provenance(const session *s, char **out) {
     LOPT_TRY_CLEANUP(config_text(&s->config, tasks, &tasks_text));
     snprintf(seed, sizeof seed, "%lld", (long long)s->config.seed);
     snprintf(iterations, sizeof iterations, "%llu", (unsigned long long)s->trainer->iteration);
-    json_t *o = json_pack("{s:s, s:s, s:s, s:s}", "configuration", configuration, "seed", seed, "corpus", tasks_text, "meta_iterations",
-                          iterations);
+    json_t *o = json_pack("{s:s, s:s, s:s, s:s}", "configuration", configuration, "seed", seed, "corpus", tasks_text,
+                          "meta_iterations", iterations);
     text = o ? json_dumps(o, JSON_COMPACT) : NULL;
     json_decref(o);
     LOPT_CHECK_CLEANUP(text != NULL, LOPT_ERR_MEMORY, "no memory for the weights' provenance");
@@ -82,9 +82,18 @@ static lopt_status save(session *s) {
 /* Tells the caller; 1: to stop. */
 static int report(const session *s, const iteration_report *r, const char *note) {
     const trainer *t = s->trainer;
-    const lopt_train_progress p = {t->iteration, (uint64_t)s->config.iterations, t->inner_steps - s->steps_before,
-                                   clock_seconds() - s->started, r->meta_loss, t->meta_loss_average, r->gradient_norm,
-                                   r->learning_rate, r->diverged, r->restarted, r->window, note};
+    const lopt_train_progress p = {t->iteration,
+                                   (uint64_t)s->config.iterations,
+                                   t->inner_steps - s->steps_before,
+                                   clock_seconds() - s->started,
+                                   r->meta_loss,
+                                   t->meta_loss_average,
+                                   r->gradient_norm,
+                                   r->learning_rate,
+                                   r->diverged,
+                                   r->restarted,
+                                   r->window,
+                                   note};
     int stop = s->first && s->options.progress ? s->options.progress(s->options.self, &p) : 0;
     return stop || (s->options.stop && *s->options.stop);
 }
@@ -194,7 +203,8 @@ lopt_status lopt_train(const lopt_train_options *options, int *stopped) {
     int early = 0;
     LOPT_TRY(check(options));
     memcpy(&s.options, options, options->struct_size < sizeof s.options ? options->struct_size : sizeof s.options);
-    LOPT_CHECK(s.options.out_dir != NULL && s.options.out_dir[0] != 0, LOPT_ERR_ARGUMENT, "lopt_train: a run directory (out_dir) is needed");
+    LOPT_CHECK(s.options.out_dir != NULL && s.options.out_dir[0] != 0, LOPT_ERR_ARGUMENT,
+               "lopt_train: a run directory (out_dir) is needed");
     LOPT_CHECK(s.options.num_overrides == 0 || s.options.overrides != NULL, LOPT_ERR_ARGUMENT, "lopt_train: overrides is NULL");
     if (s.options.comm == NULL) LOPT_TRY(lopt_comm_open("self", &own));
     s.comm = own ? own : s.options.comm;

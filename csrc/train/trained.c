@@ -48,7 +48,8 @@ lopt_status trained_mask(const config_list *patterns, const weight_layout *layou
         selection s;
         LOPT_TRY_CLEANUP(selection_of(patterns->item[i], &s));
         LOPT_CHECK_CLEANUP(mark(&s, layout, out) > 0, LOPT_ERR_CONFIG,
-                           "weights.trained: this optimizer has no weights \"%.64s\"; `lopt info FILE` lists the names", patterns->item[i]);
+                           "weights.trained: this optimizer has no weights \"%.64s\"; `lopt info FILE` lists the names",
+                           patterns->item[i]);
     }
     *mask = out;
     return LOPT_OK;

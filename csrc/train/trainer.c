@@ -172,7 +172,8 @@ static lopt_status advance_mine(trainer *t, size_t window) {
 #ifdef _OPENMP
 #pragma omp parallel for schedule(dynamic, 1) num_threads(t->num_workspaces)
 #endif
-    for (size_t i = 0; i < held; i++) note_failure(&failure, t->shards.mine[t->turns[i].place], advance_turn(t, window, &t->turns[i]));
+    for (size_t i = 0; i < held; i++)
+        note_failure(&failure, t->shards.mine[t->turns[i].place], advance_turn(t, window, &t->turns[i]));
     return outcome(&failure);
 }
 

@@ -20,17 +20,17 @@ typedef struct trainer {
     weight_layout layout;
     meta_state meta;
     prepared_weights *prepared;
-    uint64_t iteration;           /* meta-iterations done */
-    uint64_t inner_steps;         /* in all unrolls of all particles since the start of the run */
-    double meta_loss_average;     /* moving average over meta-iterations */
+    uint64_t iteration;       /* meta-iterations done */
+    uint64_t inner_steps;     /* in all unrolls of all particles since the start of the run */
+    double meta_loss_average; /* moving average over meta-iterations */
     size_t num_particles;
-    shards shards;                /* which of the particles are this rank's */
-    particle *particles;          /* [num_particles]; of other ranks' ones only number and restart are known */
-    particle_report *reports;     /* [num_particles], all ranks', of the last meta-iteration; before the first, `restarted` alone */
+    shards shards;            /* which of the particles are this rank's */
+    particle *particles;      /* [num_particles]; of other ranks' ones only number and restart are known */
+    particle_report *reports; /* [num_particles], all ranks', of the last meta-iteration; before the first, `restarted` alone */
     costs costs;
-    plan plan;                    /* of the present meta-iteration */
-    trainer_turn *turns;          /* [num_particles], this rank's, in the order in which threads take them */
-    float *gradients, *gradient;  /* [gradients_room][count], in the order of shards.mine; [count] the mean over all */
+    plan plan;                   /* of the present meta-iteration */
+    trainer_turn *turns;         /* [num_particles], this rank's, in the order in which threads take them */
+    float *gradients, *gradient; /* [gradients_room][count], in the order of shards.mine; [count] the mean over all */
     size_t gradients_room;
     int num_workspaces;
     estimate_workspace **workspaces; /* one per thread */

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lopt/meta.h"
 #include "base/status.h"
+#include "lopt/meta.h"
 
 const weights_option weights_options[WEIGHTS_OPTIONS] = {
     {"param", "param_size", offsetof(lopt_dims, param), 1, PARAM_SIZE_MAX, 10, 0},

@@ -64,8 +64,8 @@ lopt_status lopt_weights_init(const char *options, uint64_t seed, lopt_weights *
         const weight_tensor *t = &w->layout.tensor[id];
         const weight_tensor *update = &w->layout.tensor[W_UPDATE_KERNEL];
         for (size_t i = 0; i < t->count; i++)
-            w->data[t->offset + i] = t->init == INIT_COPY_OF_UPDATE ? w->data[update->offset + i]
-                                                                    : initial_value(t, dims.scales, seed, (uint32_t)id, i);
+            w->data[t->offset + i] =
+                t->init == INIT_COPY_OF_UPDATE ? w->data[update->offset + i] : initial_value(t, dims.scales, seed, (uint32_t)id, i);
     }
     *out = w;
     return LOPT_OK;

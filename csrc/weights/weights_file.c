@@ -63,7 +63,8 @@ static lopt_status read_tensors(const safetensors_file *f, lopt_weights *w) {
         int known = 0;
         for (int id = 0; id < WEIGHT_TENSORS; id++)
             known |= w->layout.tensor[id].present && strcmp(w->layout.tensor[id].name, safetensors_tensor_at(f, i)->name) == 0;
-        LOPT_CHECK(known, LOPT_ERR_FORMAT, "tensor %.64s does not belong into weights of this shape", safetensors_tensor_at(f, i)->name);
+        LOPT_CHECK(known, LOPT_ERR_FORMAT, "tensor %.64s does not belong into weights of this shape",
+                   safetensors_tensor_at(f, i)->name);
     }
     return LOPT_OK;
 }
@@ -72,7 +73,8 @@ static lopt_status read_tensors(const safetensors_file *f, lopt_weights *w) {
 static int is_own_key(const char *key) {
     for (size_t i = 0; i < WEIGHTS_OPTIONS; i++)
         if (strcmp(weights_options[i].metadata, key) == 0) return 1;
-    return strcmp(key, "format") == 0 || strcmp(key, "checksum") == 0 || strcmp(key, "guard") == 0 || strcmp(key, "lopt_version") == 0;
+    return strcmp(key, "format") == 0 || strcmp(key, "checksum") == 0 || strcmp(key, "guard") == 0 ||
+           strcmp(key, "lopt_version") == 0;
 }
 
 static lopt_status read_provenance(const safetensors_file *f, lopt_weights *w) {
@@ -132,8 +134,8 @@ static lopt_status write_file(const lopt_weights *w, const json_t *provenance, c
         lopt_dims d = w->layout.dims;
         int number = *weights_option_at(&d, &weights_options[i]);
         snprintf(numbers[i], sizeof numbers[i], "%d", number);
-        pairs[n++] = (safetensors_pair){weights_options[i].metadata,
-                                        !weights_options[i].is_flag ? numbers[i] : (number ? "true" : "false")};
+        pairs[n++] =
+            (safetensors_pair){weights_options[i].metadata, !weights_options[i].is_flag ? numbers[i] : (number ? "true" : "false")};
     }
     if (w->guarded) pairs[n++] = (safetensors_pair){"guard", "on"};
     json_object_foreach((json_t *)provenance, key, value) pairs[n++] = (safetensors_pair){key, json_string_value(value)};
@@ -154,7 +156,8 @@ lopt_status lopt_weights_save(const lopt_weights *w, const char *path) {
         provenance = json_loads(w->provenance, 0, NULL);
         LOPT_CHECK_CLEANUP(provenance != NULL, LOPT_ERR_MEMORY, "no memory for the metadata");
     }
-    LOPT_TRY_CLEANUP(memory_alloc(2 + WEIGHTS_OPTIONS + json_object_size(provenance), sizeof(safetensors_pair), "metadata", &pairs));
+    LOPT_TRY_CLEANUP(
+        memory_alloc(2 + WEIGHTS_OPTIONS + json_object_size(provenance), sizeof(safetensors_pair), "metadata", &pairs));
     LOPT_TRY_CLEANUP(write_file(w, provenance, path, pairs));
 cleanup:
     free(pairs);

@@ -78,8 +78,8 @@ typedef struct lopt_optimizer_options {
     const char *param_dtype;         /* "fp32" (NULL too), "bf16", "fp16": what params point to; true parameters stay fp32 */
     const char *grad_dtype;          /* likewise for grads */
     const char *nonfinite;           /* "skip" (NULL too): the step is skipped and counted; "zero": such entries read as 0 */
-    const char *guard;               /* "on": rates stay near their average so far, late updates are plain (kernels/cell/guard.h, handover.h);
-                                        "off"; NULL: as the weights say */
+    /* "on": rates stay near their average so far, late updates are plain (kernels/cell/guard.h, handover.h); "off"; NULL: as the weights say */
+    const char *guard;
 } lopt_optimizer_options;
 
 #define LOPT_OPTIMIZER_OPTIONS_INIT \
@@ -114,7 +114,7 @@ LOPT_API lopt_status lopt_optimizer_swap(lopt_optimizer *opt, float *const *para
  * replaces state only: options stay as created. save, load, skipped and free wait for enqueued work. */
 LOPT_API lopt_status lopt_optimizer_save(lopt_optimizer *opt, const char *path);
 LOPT_API lopt_status lopt_optimizer_load(lopt_optimizer *opt, const char *path);
-LOPT_API uint64_t lopt_optimizer_skipped(lopt_optimizer *opt);    /* steps skipped for non-finite gradients; UINT64_MAX on failure */
+LOPT_API uint64_t lopt_optimizer_skipped(lopt_optimizer *opt); /* steps skipped for non-finite gradients; UINT64_MAX on failure */
 LOPT_API size_t lopt_optimizer_memory(const lopt_optimizer *opt); /* bytes that this optimizer holds in all; 0 for NULL */
 LOPT_API void lopt_optimizer_free(lopt_optimizer *opt);
 

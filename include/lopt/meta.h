@@ -55,8 +55,8 @@ typedef struct lopt_config_key { /* one knob of the training configuration; the 
     const char *name;            /* dotted, e.g. "meta_optimizer.learning_rate" */
     const char *type;            /* "int", "float", "bool", "choice", "list", "string" */
     const char *default_text;
-    double min, max;         /* numbers only */
-    const char *choices;     /* "adam|adamw|rmsprop", choice only */
+    double min, max;     /* numbers only */
+    const char *choices; /* "adam|adamw|rmsprop", choice only */
     const char *help;
 } lopt_config_key;
 
@@ -64,29 +64,30 @@ LOPT_API size_t lopt_config_count(void);
 LOPT_API const lopt_config_key *lopt_config_get(size_t index); /* static memory; NULL beyond the last */
 
 typedef struct lopt_train_progress {
-    uint64_t iteration, iterations;   /* meta-iterations done, and wanted */
-    uint64_t inner_steps;             /* done since the start of this process */
-    double seconds;                   /* since the start of this process */
-    double meta_loss, meta_loss_ema;  /* mean over particles, and its moving average */
+    uint64_t iteration, iterations;  /* meta-iterations done, and wanted */
+    uint64_t inner_steps;            /* done since the start of this process */
+    double seconds;                  /* since the start of this process */
+    double meta_loss, meta_loss_ema; /* mean over particles, and its moving average */
     double gradient_norm, learning_rate;
-    uint64_t diverged, restarted;     /* particles, in this meta-iteration */
-    uint64_t window;                  /* steps in this window */
-    const char *note;                 /* NULL, or a sentence that the user should see once; iteration is then that of the start */
+    uint64_t diverged, restarted; /* particles, in this meta-iteration */
+    uint64_t window;              /* steps in this window */
+    const char *note;             /* NULL, or a sentence that the user should see once; iteration is then that of the start */
 } lopt_train_progress;
 
 typedef int (*lopt_train_fn)(void *self, const lopt_train_progress *p);
 
 typedef struct lopt_train_options {
     size_t struct_size;
-    const char *config_path;        /* JSON file, or NULL: all defaults */
-    const char *const *overrides;   /* [num_overrides] "key=value", applied in order after the file */
+    const char *config_path;      /* JSON file, or NULL: all defaults */
+    const char *const *overrides; /* [num_overrides] "key=value", applied in order after the file */
     size_t num_overrides;
-    const char *out_dir;            /* run directory: created; must be empty of a run unless resume */
-    int resume;                     /* 1: go on from the newest checkpoint of out_dir */
-    lopt_train_fn progress;         /* NULL: none. Called after each meta-iteration, and for notes. Non-zero: write a checkpoint and return LOPT_OK with *stopped = 1 */
+    const char *out_dir; /* run directory: created; must be empty of a run unless resume */
+    int resume;          /* 1: go on from the newest checkpoint of out_dir */
+    lopt_train_fn
+        progress; /* NULL: none. Called after each meta-iteration, and for notes. Non-zero: write a checkpoint and return LOPT_OK with *stopped = 1 */
     void *self;
-    const volatile int *stop;       /* NULL, or a flag that a signal handler may set to 1: as a non-zero progress */
-    lopt_comm *comm;                /* NULL: this process alone. Otherwise collective, for one job; see below */
+    const volatile int *stop; /* NULL, or a flag that a signal handler may set to 1: as a non-zero progress */
+    lopt_comm *comm;          /* NULL: this process alone. Otherwise collective, for one job; see below */
 } lopt_train_options;
 
 #define LOPT_TRAIN_OPTIONS_INIT \
@@ -103,10 +104,12 @@ LOPT_API lopt_status lopt_train(const lopt_train_options *o, int *stopped);
 
 typedef struct lopt_estimator_options {
     size_t struct_size;
-    const char *task;              /* spec; NULL: "quadratic:n=10" */
-    size_t steps, window, samples; /* 100: length of the episode; 20: of its windows, the last may be shorter; 64 estimates, at least 3 */
-    const char *const *overrides;  /* [num_overrides] of the training configuration, "key=value": estimator, es.sigma, es.pairs, */
-    size_t num_overrides;          /* second_derivatives, weights.options, weights.from, init_lr.min, init_lr.max, seed; others do not matter */
+    const char *task; /* spec; NULL: "quadratic:n=10" */
+    size_t steps, window,
+        samples; /* 100: length of the episode; 20: of its windows, the last may be shorter; 64 estimates, at least 3 */
+    const char *const *overrides; /* [num_overrides] of the training configuration, "key=value": estimator, es.sigma, es.pairs, */
+    size_t
+        num_overrides; /* second_derivatives, weights.options, weights.from, init_lr.min, init_lr.max, seed; others do not matter */
 } lopt_estimator_options;
 
 #define LOPT_ESTIMATOR_OPTIONS_INIT \
@@ -115,10 +118,10 @@ typedef struct lopt_estimator_options {
 /* An estimate is the mean over the windows of one episode. Task, start and minibatches are the same in all samples, which differ in the
  * perturbations alone; the truth is the exact gradient of the whole episode (one window, second derivatives). */
 typedef struct lopt_estimator_quality {
-    double bias, bias_error; /* |expectation - truth| / |truth|, the noise of the mean taken out; its standard error, upwards */
-    double cosine;           /* between expectation and truth, the noise likewise taken out; NaN if nothing is left */
-    double variance;         /* of one estimate: the sum over its entries / |truth|^2 */
-    double steps, seconds;   /* that one estimate takes: inner steps in all its unrolls, time on one core */
+    double bias, bias_error;  /* |expectation - truth| / |truth|, the noise of the mean taken out; its standard error, upwards */
+    double cosine;            /* between expectation and truth, the noise likewise taken out; NaN if nothing is left */
+    double variance;          /* of one estimate: the sum over its entries / |truth|^2 */
+    double steps, seconds;    /* that one estimate takes: inner steps in all its unrolls, time on one core */
     size_t weights, diverged; /* entries of the gradient; samples that were left out because a run diverged */
 } lopt_estimator_quality;
 
@@ -140,17 +143,17 @@ typedef struct lopt_eval_options {
     const lopt_weights *const *weights; /* [num_weights] learned optimizers to judge */
     const char *const *labels;          /* [num_weights] their names in the report */
     size_t num_weights;
-    const char *suite;  /* "quick" (NULL too), "corpus", "heldout", "digits", or specs separated by ';' */
-    size_t steps;       /* 1000: the horizon */
-    size_t seeds;       /* 3 */
-    uint64_t seed;      /* 0 */
-    const char *out_dir; /* report.html, results.json, results.csv are written here; created */
+    const char *suite;     /* "quick" (NULL too), "corpus", "heldout", "digits", or specs separated by ';' */
+    size_t steps;          /* 1000: the horizon */
+    size_t seeds;          /* 3 */
+    uint64_t seed;         /* 0 */
+    const char *out_dir;   /* report.html, results.json, results.csv are written here; created */
     const char *cache_dir; /* NULL: out_dir/cache. Baseline sweeps are kept here, keyed by task, steps and seeds */
     lopt_eval_fn progress; /* NULL: none. Non-zero: stop with what is finished cached, LOPT_OK and *stopped = 1 */
     void *self;
     const volatile int *stop;
     const char *horizons; /* "1" (NULL too), "1,10": multiples of steps, each judged by itself; that of 10 goes to out_dir/10x */
-    int alone;            /* 0. 1: no baselines, in a small part of the time: which runs diverge or rise; only results.csv is written */
+    int alone; /* 0. 1: no baselines, in a small part of the time: which runs diverge or rise; only results.csv is written */
 } lopt_eval_options;
 
 #define LOPT_EVAL_OPTIONS_INIT \
@@ -165,10 +168,10 @@ LOPT_API const char *lopt_nearest_name(const char *wrong, const char *const *nam
 /* ---- Machine ------------------------------------------------------------------------------------------------------------- */
 
 typedef struct lopt_machine {
-    const char *isa;          /* "avx512", "avx2", "baseline": what the kernels run on */
-    int threads;              /* OpenMP threads in use */
-    double fma_per_second;    /* measured: fused multiply-adds of floats, all threads */
-    double copy_per_second;   /* measured: bytes moved (read + written) by a copy larger than the caches, all threads */
+    const char *isa;        /* "avx512", "avx2", "baseline": what the kernels run on */
+    int threads;            /* OpenMP threads in use */
+    double fma_per_second;  /* measured: fused multiply-adds of floats, all threads */
+    double copy_per_second; /* measured: bytes moved (read + written) by a copy larger than the caches, all threads */
 } lopt_machine;
 
 /* Measures for about a second. */
@@ -193,11 +196,11 @@ typedef struct lopt_gpu_step_options {
     { sizeof(lopt_gpu_step_options), 0, 0, NULL, NULL, NULL, NULL, 0, 1.0, NULL }
 
 typedef struct lopt_gpu_step {
-    char device[64];          /* the GPU's name */
-    double seconds;           /* of one step, median over batches of steps that follow each other without a wait */
-    double low, high;         /* its quartiles */
-    double copy_per_second;   /* bytes read and written by a copy larger than the caches */
-    double bytes_held;        /* by the optimizer */
+    char device[64];        /* the GPU's name */
+    double seconds;         /* of one step, median over batches of steps that follow each other without a wait */
+    double low, high;       /* its quartiles */
+    double copy_per_second; /* bytes read and written by a copy larger than the caches */
+    double bytes_held;      /* by the optimizer */
 } lopt_gpu_step;
 
 LOPT_API lopt_status lopt_gpu_step_measure(const lopt_gpu_step_options *o, lopt_gpu_step *out);

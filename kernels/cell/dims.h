@@ -16,17 +16,15 @@ enum {
 };
 
 typedef struct lopt_dims {
-    int param;  /* P, 1..64 */
-    int tensor; /* T, 1..256 */
-    int global; /* G, 1..256 */
-    int scales; /* S, 1..8 */
+    int param;                                                    /* P, 1..64 */
+    int tensor;                                                   /* T, 1..256 */
+    int global;                                                   /* G, 1..256 */
+    int scales;                                                   /* S, 1..8 */
     int attention, grad_products, relative_lr, gradient_shortcut; /* 0 or 1 */
 } lopt_dims;
 
 /* X: S scaled gradients, S-1 products, S log magnitudes, 1 relative learning rate. */
-CELL_FN int dims_features(lopt_dims d) {
-    return 2 * d.scales + (d.grad_products ? d.scales - 1 : 0) + (d.relative_lr ? 1 : 0);
-}
+CELL_FN int dims_features(lopt_dims d) { return 2 * d.scales + (d.grad_products ? d.scales - 1 : 0) + (d.relative_lr ? 1 : 0); }
 
 /* One parameter's private state, in this order: hidden [P], gradient averages [S], mean squares [S], log learning rate. */
 CELL_FN int dims_state(lopt_dims d) { return d.param + 2 * d.scales + 1; }

@@ -31,10 +31,8 @@ CELL_FN vf block_load(const float *p, size_t i, size_t n) {
     return n - i < VF_LANES ? vf_load_first(p + i, (int)(n - i)) : vf_load(p + i);
 }
 CELL_FN void block_store(float *p, size_t i, size_t n, vf a) {
-    if (n - i < VF_LANES)
-        vf_store_first(p + i, a, (int)(n - i));
-    else
-        vf_store(p + i, a);
+    if (n - i < VF_LANES) vf_store_first(p + i, a, (int)(n - i));
+    else vf_store(p + i, a);
 }
 
 #endif

@@ -148,9 +148,7 @@ CELL_FN void vf_store_first(float *p, vf a, int count) {
 }
 #endif
 /* 1 in the first `count` lanes, 0 in the others. */
-CELL_FN vf vf_first_lanes(int count) {
-    return vf_select(vf_lane_index() < vf_set1((float)count), vf_set1(1.0f), vf_set1(0.0f));
-}
+CELL_FN vf vf_first_lanes(int count) { return vf_select(vf_lane_index() < vf_set1((float)count), vf_set1(1.0f), vf_set1(0.0f)); }
 
 /* ---- Elementary functions ---- */
 
@@ -170,9 +168,7 @@ CELL_FN vf vf_max(vf a, vf b) { return vf_select(a > b, a, b); }
 #endif
 CELL_FN vf vf_abs(vf a) { return vf_from_bits(vf_bits(a) & 0x7fffffff); }
 /* |a| with the sign of s. */
-CELL_FN vf vf_copysign(vf a, vf s) {
-    return vf_from_bits((vf_bits(a) & 0x7fffffff) | (vf_bits(s) & (int32_t)0x80000000u));
-}
+CELL_FN vf vf_copysign(vf a, vf s) { return vf_from_bits((vf_bits(a) & 0x7fffffff) | (vf_bits(s) & (int32_t)0x80000000u)); }
 
 #if VF_LANES == 16 && defined(__AVX512F__)
 CELL_FN vf vf_sqrt(vf a) { return (vf)_mm512_sqrt_ps((__m512)a); }

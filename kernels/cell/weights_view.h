@@ -6,8 +6,8 @@
 #include "kernels/cell/dims.h"
 
 typedef struct cell_weights {
-    const float *gate;      /* W_gate [X+P, 2P]: rows x then h, columns r then z */
-    const float *candidate; /* W_cand [X+P, P] */
+    const float *gate;                           /* W_gate [X+P, 2P]: rows x then h, columns r then z */
+    const float *candidate;                      /* W_cand [X+P, P] */
     const float *update, *update_gradient;       /* w_d [P], a_d [S] (NULL without gradient_shortcut) */
     const float *attention, *attention_gradient; /* w_e [P], a_e [S]; NULL without attention */
     const float *scale_decay, *input_decay;      /* w_l [P], w_g [P] */
@@ -20,8 +20,8 @@ typedef struct cell_weights {
 typedef struct cell_gradient {
     vf *gate, *candidate;
     vf *update, *update_gradient, *attention, *attention_gradient;
-    vf *scale_decay, *input_decay, *rate;                               /* [P + 1]: kernel, then bias */
-    vf *momentum_logit, *step_offset; /* [1] */
+    vf *scale_decay, *input_decay, *rate; /* [P + 1]: kernel, then bias */
+    vf *momentum_logit, *step_offset;     /* [1] */
 } cell_gradient;
 
 #endif

@@ -24,9 +24,9 @@ typedef struct gru_backward_args {
 
 /* Adjoint of `biases`. */
 typedef struct biases_backward_args {
-    const float *u, *v;                               /* [T], [G] of before the step */
-    const float *bias_param_adj, *bias_tensor_adj;    /* [3P], [3T] */
-    float *u_adj, *v_adj;                             /* added to */
+    const float *u, *v;                            /* [T], [G] of before the step */
+    const float *bias_param_adj, *bias_tensor_adj; /* [3P], [3T] */
+    float *u_adj, *v_adj;                          /* added to */
     gradient_sums *sums;
 } biases_backward_args;
 

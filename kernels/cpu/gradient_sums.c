@@ -14,8 +14,8 @@ lopt_status gradient_sums_create(const prepared_weights *w, gradient_sums **out)
     g->dims = d;
     g->cell_weights = gradient_cell_weights(d);
     g->dense_floats = w->dense_floats;
-    size_t levels = padded(3 * d.param) + padded(3 * d.tensor) + padded(3 * d.global) + padded(d.param) + padded(d.tensor) +
-                    padded(d.global);
+    size_t levels =
+        padded(3 * d.param) + padded(3 * d.tensor) + padded(3 * d.global) + padded(d.param) + padded(d.tensor) + padded(d.global);
     g->storage_floats = g->cell_weights * LANES_MAX + g->dense_floats + levels;
     lopt_status status = memory_floats(g->storage_floats, "gradient sums", &g->storage);
     if (status != LOPT_OK) {

@@ -9,9 +9,9 @@ enum { LANES_MAX = 16 };
 
 struct gradient_sums {
     lopt_dims dims;
-    float *cell;         /* [cell weights][lanes], in the order of gradient_sums_cell */
+    float *cell; /* [cell weights][lanes], in the order of gradient_sums_cell */
     size_t cell_weights;
-    float *dense;        /* [dense_floats] */
+    float *dense; /* [dense_floats] */
     size_t dense_floats;
     float *param_bias, *tensor_bias, *global_bias; /* [3P], [3T], [3G] */
     float *initial_h, *initial_u, *initial_v;      /* [P], [T], [G] */

@@ -5,7 +5,11 @@
 #include "kernels/cpu/gradient_sums.h"
 #include "kernels/cpu/isa_tables.h"
 
-enum { INPUTS_MAX = DENSE_INPUTS_MAX, GATES_MAX = DENSE_GATES_MAX, BIAS_MAX = 3 * TENSOR_SIZE_MAX + 64 }; /* whole vectors and more than any level needs */
+enum {
+    INPUTS_MAX = DENSE_INPUTS_MAX,
+    GATES_MAX = DENSE_GATES_MAX,
+    BIAS_MAX = 3 * TENSOR_SIZE_MAX + 64
+}; /* whole vectors and more than any level needs */
 
 CELL_FN dense_gru gru_level(const prepared_weights *w, dense_id gate, int inputs, int size) {
     dense_gru g;
@@ -23,7 +27,8 @@ CELL_FN dense_gru global_level(const prepared_weights *w) {
     return gru_level(w, DENSE_GLOBAL_GATE, w->layout.dims.tensor, w->layout.dims.global);
 }
 
-CELL_FN void dense_gru_backward(dense_gru g, const gru_backward_args *a, float *gate_grad, float *candidate_grad, float *bias_grad) {
+CELL_FN void dense_gru_backward(dense_gru g, const gru_backward_args *a, float *gate_grad, float *candidate_grad,
+                                float *bias_grad) {
     const int n = g.inputs, size = g.size;
     const float *r = a->tape.gates, *z = r + size, *c = r + g.gate->ld, *u = a->tape.input + n;
     float pre[GATES_MAX], pre_c[GATES_MAX], input[INPUTS_MAX], gate_adj[INPUTS_MAX], candidate_adj[INPUTS_MAX];
@@ -89,7 +94,8 @@ void ISA_SYMBOL(kernel_biases)(const prepared_weights *w, const float *u, const 
 }
 
 /* in_adj [rows] += W adj; the weights' gradient is added to. */
-CELL_FN void link_backward(const prepared_weights *w, dense_id id, const float *in, const float *adj, float *in_adj, gradient_sums *s) {
+CELL_FN void link_backward(const prepared_weights *w, dense_id id, const float *in, const float *adj, float *in_adj,
+                           gradient_sums *s) {
     const dense_matrix *m = &w->dense[id];
     float pre[BIAS_MAX], pull[INPUTS_MAX];
     dense_copy_padded(pre, adj, m->columns, m->ld);

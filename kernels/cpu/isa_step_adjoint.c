@@ -89,8 +89,7 @@ CELL_FN void backward_run(lopt_dims d, const cell_weights *w, const step_backwar
     for (int k = 0; k < 3 * P; k++) pre_sum[k] = vf_set1(0.0f);
     const size_t full = a->n / VF_LANES;
     for (size_t block = 0; block < full; block++) rho_adj += backward_block(d, w, a, block, vf_set1(1.0f), &grad, pre_sum);
-    if (a->n % VF_LANES)
-        rho_adj += backward_block(d, w, a, full, vf_first_lanes((int)(a->n % VF_LANES)), &grad, pre_sum);
+    if (a->n % VF_LANES) rho_adj += backward_block(d, w, a, full, vf_first_lanes((int)(a->n % VF_LANES)), &grad, pre_sum);
     for (int k = 0; k < 3 * P; k++) a->bias_adj[k] = vf_sum(pre_sum[k]);
     *a->rho_adj += (double)vf_sum(rho_adj);
 }

@@ -27,19 +27,19 @@ void ISA_SYMBOL(kernel_collect)(const prepared_weights *w, const gradient_sums *
 
 /* Calls f(d, ...) with sizes and flags that the compiler sees as constants where they are the defaults, attention on or off;
  * every other shape runs the same source with the sizes as variables. Tensor and global sizes do not matter to the cell. */
-#define WITH_CELL_DIMS(d, f, ...)                                                                      \
-    do {                                                                                               \
-        const lopt_dims with_ = (d);                                                                   \
-        const int default_ = dims_default_cell(with_);                                                 \
-        if (default_ && with_.attention) {                                                             \
-            const lopt_dims attending_ = {10, 30, 20, 4, 1, 1, 1, 1};                                  \
-            f(attending_, __VA_ARGS__);                                                                \
-        } else if (default_) {                                                                         \
-            const lopt_dims plain_ = {10, 30, 20, 4, 0, 1, 1, 1};                                      \
-            f(plain_, __VA_ARGS__);                                                                    \
-        } else {                                                                                       \
-            f(with_, __VA_ARGS__);                                                                     \
-        }                                                                                              \
+#define WITH_CELL_DIMS(d, f, ...)                                     \
+    do {                                                              \
+        const lopt_dims with_ = (d);                                  \
+        const int default_ = dims_default_cell(with_);                \
+        if (default_ && with_.attention) {                            \
+            const lopt_dims attending_ = {10, 30, 20, 4, 1, 1, 1, 1}; \
+            f(attending_, __VA_ARGS__);                               \
+        } else if (default_) {                                        \
+            const lopt_dims plain_ = {10, 30, 20, 4, 0, 1, 1, 1};     \
+            f(plain_, __VA_ARGS__);                                   \
+        } else {                                                      \
+            f(with_, __VA_ARGS__);                                    \
+        }                                                             \
     } while (0)
 #endif
 

@@ -53,7 +53,7 @@ typedef struct step_forward_args {
  * theta' = theta - lr_scale (move / rms_move + weight_decay theta);  phi' = theta - lr_scale attend / rms_attend */
 typedef struct step_apply_args {
     size_t n;
-    float *theta, *phi;        /* [n] in and out; phi is only written */
+    float *theta, *phi;         /* [n] in and out; phi is only written */
     const float *move, *attend; /* [n]; attend may be phi itself */
     float inverse_rms_move, inverse_rms_attend, lr_scale, weight_decay;
 } step_apply_args;

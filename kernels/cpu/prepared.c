@@ -8,7 +8,7 @@
 #include "kernels/cpu/prepared_view.h"
 
 weight_id prepared_dense_weight(dense_id id) {
-    static const weight_id ids[DENSE_COUNT] = {W_TENSOR_GATE_KERNEL,     W_TENSOR_CANDIDATE_KERNEL, W_GLOBAL_GATE_KERNEL,
+    static const weight_id ids[DENSE_COUNT] = {W_TENSOR_GATE_KERNEL,      W_TENSOR_CANDIDATE_KERNEL, W_GLOBAL_GATE_KERNEL,
                                                W_GLOBAL_CANDIDATE_KERNEL, W_TENSOR_TO_PARAM_KERNEL,  W_GLOBAL_TO_PARAM_KERNEL,
                                                W_GLOBAL_TO_TENSOR_KERNEL};
     return ids[id];

@@ -20,10 +20,10 @@ typedef enum dense_id {
 
 struct prepared_weights {
     weight_layout layout;
-    float *flat;                       /* [layout.count], a copy */
-    cell_weights cell;                 /* points into flat */
+    float *flat;       /* [layout.count], a copy */
+    cell_weights cell; /* points into flat */
     dense_matrix dense[DENSE_COUNT];
-    size_t dense_offset[DENSE_COUNT];  /* of each [rows][ld] in a gradient buffer of dense_floats */
+    size_t dense_offset[DENSE_COUNT]; /* of each [rows][ld] in a gradient buffer of dense_floats */
     size_t dense_floats;
     float *param_bias;  /* [padded 3P]: c_tp + c_gp + gate and candidate biases */
     float *tensor_bias; /* [padded 3T]: c_gt + the tensor RNN's own */

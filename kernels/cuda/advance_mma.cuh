@@ -141,28 +141,28 @@ template <class shape, class format> __device__ static inline void step_mma(cons
 }
 
 /* The kernels on one format, and the host's side; blocks on a multiprocessor. */
-#define ADVANCE_MMA_KERNELS(shape, suffix, format, resident)                                                                       \
-    __global__ __launch_bounds__(GPU_BLOCK, resident) void lopt_advance_##suffix(const __grid_constant__ gpu_model m) {           \
-        advance_chunks_mma<shape, format>(m);                                                                                     \
-    }                                                                                                                             \
-    __global__ __launch_bounds__(GPU_BLOCK, resident) void lopt_step_##suffix(const __grid_constant__ gpu_model m) {              \
-        step_mma<shape, format>(m);                                                                                               \
+#define ADVANCE_MMA_KERNELS(shape, suffix, format, resident)                                                            \
+    __global__ __launch_bounds__(GPU_BLOCK, resident) void lopt_advance_##suffix(const __grid_constant__ gpu_model m) { \
+        advance_chunks_mma<shape, format>(m);                                                                           \
+    }                                                                                                                   \
+    __global__ __launch_bounds__(GPU_BLOCK, resident) void lopt_step_##suffix(const __grid_constant__ gpu_model m) {    \
+        step_mma<shape, format>(m);                                                                                     \
     }
-#define ADVANCE_MMA(suffix, format, resident)                                                                                     \
-    ADVANCE_MMA_KERNELS(attending_shape, attending_##suffix, format, resident)                                                    \
-    ADVANCE_MMA_KERNELS(plain_shape, plain_##suffix, format, resident)                                                            \
-    void GPU_SYMBOL(gpu_load_advance_##suffix)(gpu_launch * l) {                                                                  \
-        CUDA_LOAD(l, lopt_advance_attending_##suffix);                                                                            \
-        CUDA_LOAD(l, lopt_advance_plain_##suffix);                                                                                \
-        CUDA_LOAD(l, lopt_step_attending_##suffix);                                                                               \
-        CUDA_LOAD(l, lopt_step_plain_##suffix);                                                                                   \
-    }                                                                                                                             \
-    void GPU_SYMBOL(gpu_advance_##suffix)(gpu_launch * l, const gpu_model *m) {                                                   \
-        const unsigned grid = gpu_grid(l, m->num_chunks, resident);                                                               \
-        if (m->dims.attention && m->work) CUDA_FOLLOW(l, lopt_step_attending_##suffix, grid, *m);                                 \
-        else if (m->work) CUDA_FOLLOW(l, lopt_step_plain_##suffix, grid, *m);                                                     \
-        else if (m->dims.attention) CUDA_FOLLOW(l, lopt_advance_attending_##suffix, grid, *m);                                    \
-        else CUDA_FOLLOW(l, lopt_advance_plain_##suffix, grid, *m);                                                               \
+#define ADVANCE_MMA(suffix, format, resident)                                                     \
+    ADVANCE_MMA_KERNELS(attending_shape, attending_##suffix, format, resident)                    \
+    ADVANCE_MMA_KERNELS(plain_shape, plain_##suffix, format, resident)                            \
+    void GPU_SYMBOL(gpu_load_advance_##suffix)(gpu_launch * l) {                                  \
+        CUDA_LOAD(l, lopt_advance_attending_##suffix);                                            \
+        CUDA_LOAD(l, lopt_advance_plain_##suffix);                                                \
+        CUDA_LOAD(l, lopt_step_attending_##suffix);                                               \
+        CUDA_LOAD(l, lopt_step_plain_##suffix);                                                   \
+    }                                                                                             \
+    void GPU_SYMBOL(gpu_advance_##suffix)(gpu_launch * l, const gpu_model *m) {                   \
+        const unsigned grid = gpu_grid(l, m->num_chunks, resident);                               \
+        if (m->dims.attention && m->work) CUDA_FOLLOW(l, lopt_step_attending_##suffix, grid, *m); \
+        else if (m->work) CUDA_FOLLOW(l, lopt_step_plain_##suffix, grid, *m);                     \
+        else if (m->dims.attention) CUDA_FOLLOW(l, lopt_advance_attending_##suffix, grid, *m);    \
+        else CUDA_FOLLOW(l, lopt_advance_plain_##suffix, grid, *m);                               \
     }
 
 #endif

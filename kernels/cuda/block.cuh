@@ -123,7 +123,8 @@ __device__ static inline void block_sums(const float *mine, int count, unsigned 
  * thread goes on past a load, but not past the first use of what it loads, nor past a test that a load hangs on. taking NULL, or: only rows whose
  * tensor takes part. */
 template <class number>
-__device__ static inline double add_rows(double sum, const number *column, uint64_t stride, uint32_t k, uint32_t n, const gpu_buffers *taking) {
+__device__ static inline double add_rows(double sum, const number *column, uint64_t stride, uint32_t k, uint32_t n,
+                                         const gpu_buffers *taking) {
     number value[GPU_BATCH];
     bool counts[GPU_BATCH];
     CELL_UNROLL
@@ -162,7 +163,8 @@ __device__ static inline void sum_columns(const number *matrix, uint64_t stride,
 __device__ static inline void tensor_sums(const gpu_model &m, const gpu_tensor &t, int first, int count,
                                           double (*rows)[GPU_COLUMNS_MAX], double *total) {
     const uint64_t stride = (uint64_t)gpu_sums(m.dims);
-    if (m.num_spans) sum_columns(m.span_sums + t.span_at * stride + first, stride, t.span_end - t.span_at, count, NULL, rows, total);
+    if (m.num_spans)
+        sum_columns(m.span_sums + t.span_at * stride + first, stride, t.span_end - t.span_at, count, NULL, rows, total);
     else sum_columns(m.sums + t.chunk_at * stride + first, stride, t.chunk_end - t.chunk_at, count, NULL, rows, total);
 }
 

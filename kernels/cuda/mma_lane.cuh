@@ -24,11 +24,12 @@ template <class format> struct mma_lane {
     unsigned id;
     const typename format::weights *w; /* the block's [MMA_PRODUCTS][lanes]; these are shared memory */
     typename format::weights kept[format::terms == 1 ? MMA_PRODUCTS : 1]; /* the lane's, where registers suffice */
-    char *x;                       /* the block's [GPU_WARPS][terms][X_WORDS] words */
-    unsigned row, quarter, column; /* places in it: the lane's row; the one of group 0 that it names; its readouts in the rows of its four lanes */
-    words4 *old;                   /* the warp's [OLD_WORDS4][lanes], where there are two terms */
-    float hidden[MMA_FIRST + 1];   /* sums of what the lane has of h' */
-    float own[MMA_X + 3];          /* and of what else its parameter adds */
+    char *x;                                                              /* the block's [GPU_WARPS][terms][X_WORDS] words */
+    unsigned row, quarter,
+        column;  /* places in it: the lane's row; the one of group 0 that it names; its readouts in the rows of its four lanes */
+    words4 *old; /* the warp's [OLD_WORDS4][lanes], where there are two terms */
+    float hidden[MMA_FIRST + 1]; /* sums of what the lane has of h' */
+    float own[MMA_X + 3];        /* and of what else its parameter adds */
 };
 
 template <class format> __device__ static inline typename format::weights weights_of(const mma_lane<format> &lane, int product) {

@@ -60,7 +60,8 @@ typedef struct gpu_buffers {
  * parameters in all. */
 #define GPU_WORK_APPLY GPU_CHUNKS_MAX
 #define GPU_WORK_NONE 0xffffffffu
-enum { GPU_WORK_LAG = 5 }; /* chunks for each multiprocessor, from a tensor's last in phase 1 to its first in phase 2: more than are at work at once */
+/* Chunks for each multiprocessor, from a tensor's last in phase 1 to its first in phase 2: more than are at work at once. */
+enum { GPU_WORK_LAG = 5 };
 
 /* What its blocks count while it runs; the start is made by lopt_prepare. */
 typedef struct gpu_progress {
@@ -76,8 +77,8 @@ typedef struct gpu_control {
     uint64_t step, skipped;
     uint64_t taking_part; /* tensors, in the step at hand */
     float lr_scale, weight_decay;
-    float mean_log_lr; /* over the tensors that take part */
-    uint32_t unusable; /* 1: a gradient was found that is not finite or too large */
+    float mean_log_lr;             /* over the tensors that take part */
+    uint32_t unusable;             /* 1: a gradient was found that is not finite or too large */
     uint32_t ticket, tensors_left; /* as in gpu_progress: the next piece of work; tensors that are not through phase 1 */
 } gpu_control;
 
@@ -102,12 +103,12 @@ typedef struct gpu_model {
     int mixed; /* state_dtype */
     number_type param_type, grad_type;
     uint64_t num_tensors, num_chunks;
-    uint64_t num_spans;         /* 0: no tensor has more than GPU_SPAN chunks, and they are summed at once */
-    const gpu_tensor *tensors;  /* [num_tensors] */
-    const gpu_chunk *chunks;    /* [num_chunks] */
-    const gpu_span *spans;      /* [num_spans] */
-    const uint32_t *work;       /* [num_work] pieces in the order in which they are begun, where there are fragments; NULL: phases are launches of their own */
+    uint64_t num_spans;        /* 0: no tensor has more than GPU_SPAN chunks, and they are summed at once */
+    const gpu_tensor *tensors; /* [num_tensors] */
+    const gpu_chunk *chunks;   /* [num_chunks] */
+    const gpu_span *spans;     /* [num_spans] */
     uint64_t num_work;
+    const uint32_t *work; /* [num_work] in the order in which they are begun; NULL, as without fragments: phases are launches */
     const gpu_weights *weights; /* [1] */
     const uint32_t
         *fragments; /* [mixed: 1, fp32: 2][MMA_FRAGMENT_WORDS] the default cell's weights, for tensor cores; NULL: another cell */

@@ -7,15 +7,15 @@
 
 /* Adjoints that live from step to step, and scratch. F = P + X. */
 typedef struct adjoints {
-    float *theta, *phi;      /* [total]; phi only with attention */
-    float *grad, *product;   /* [total]: of the task's gradient; its Hessian-vector product */
-    float *state;            /* [state_total] */
-    float *u, *v;            /* [num_tensors][padded T], [padded G] */
-    float *mean_u, *mean;    /* [padded T]; [padded F] */
+    float *theta, *phi;    /* [total]; phi only with attention */
+    float *grad, *product; /* [total]: of the task's gradient; its Hessian-vector product */
+    float *state;          /* [state_total] */
+    float *u, *v;          /* [num_tensors][padded T], [padded G] */
+    float *mean_u, *mean;  /* [padded T]; [padded F] */
     float *bias_param, *bias_tensor, *bias_global;
-    float *task;             /* the task's workspace */
-    double rho;              /* sum of the adjoints of alpha - mean(alpha) in this step */
-    float mean_log_lr;       /* adjoint of each alpha' through the next step's mean */
+    float *task;       /* the task's workspace */
+    double rho;        /* sum of the adjoints of alpha - mean(alpha) in this step */
+    float mean_log_lr; /* adjoint of each alpha' through the next step's mean */
     size_t bounded;
     gradient_sums *sums;
 } adjoints;
@@ -25,9 +25,10 @@ static size_t round16(size_t n) { return (n + 15) / 16 * 16; }
 /* Places all buffers from base on (NULL: counts only); returns the floats needed. */
 static size_t place(const unroll_run *r, float *base, adjoints *a) {
     const lopt_dims d = r->layout.dims;
-    const size_t sizes[] = {round16(r->total), round16(r->total), round16(r->total), round16(r->total), round16(r->state_total),
-                            r->num_tensors * padded(d.tensor), padded(d.global), padded(d.tensor),
-                            padded(d.param + dims_features(d)), padded(3 * d.param), padded(3 * d.tensor), padded(3 * d.global)};
+    const size_t sizes[] = {round16(r->total),   round16(r->total),       round16(r->total),
+                            round16(r->total),   round16(r->state_total), r->num_tensors * padded(d.tensor),
+                            padded(d.global),    padded(d.tensor),        padded(d.param + dims_features(d)),
+                            padded(3 * d.param), padded(3 * d.tensor),    padded(3 * d.global)};
     float **const buffers[] = {&a->theta, &a->phi,    &a->grad, &a->product,    &a->state,       &a->u,
                                &a->v,     &a->mean_u, &a->mean, &a->bias_param, &a->bias_tensor, &a->bias_global};
     size_t at = 0;
@@ -51,8 +52,8 @@ static float rms_pull(const unroll_run *r, const float *adj, const float *move, 
 }
 
 /* Rules 13 back to 1 for tensor i. */
-static void tensor_backward(const unroll_run *r, const prepared_weights *w, size_t i, int first_step, const tape_layout *t, float *tape,
-                            const float *state_after, float mean_log_lr, adjoints *a) {
+static void tensor_backward(const unroll_run *r, const prepared_weights *w, size_t i, int first_step, const tape_layout *t,
+                            float *tape, const float *state_after, float mean_log_lr, adjoints *a) {
     const lopt_dims d = r->layout.dims;
     const int F = d.param + dims_features(d);
     const size_t n = r->param_at[i + 1] - r->param_at[i], at = r->param_at[i], state_at = r->state_at[i];
@@ -60,8 +61,12 @@ static void tensor_backward(const unroll_run *r, const prepared_weights *w, size
     tensor_record record;
     memcpy(&record, tape + t->record + 2 * i, sizeof record);
     for (int j = 0; j < d.tensor; j++) u_adj[j] += a->mean_u[j] / (float)r->num_tensors;
-    gru_backward_args gru = {{tape + t->tensor_input + i * padded(F + d.tensor), tape + t->tensor_gates + i * gru_gates_floats(d.tensor)},
-                             u_adj, a->mean, a->bias_tensor, a->sums};
+    gru_backward_args gru = {
+        {tape + t->tensor_input + i * padded(F + d.tensor), tape + t->tensor_gates + i * gru_gates_floats(d.tensor)},
+        u_adj,
+        a->mean,
+        a->bias_tensor,
+        a->sums};
     r->kernels->tensor_rnn_backward(w, &gru);
     for (int j = 0; j < F; j++) a->mean[j] /= (float)n;
     step_backward_args step = {0};
@@ -87,7 +92,8 @@ static void tensor_backward(const unroll_run *r, const prepared_weights *w, size
     step.bounded = &a->bounded;
     step.sums = a->sums;
     r->kernels->step_backward(w, &step);
-    biases_backward_args biases = {tape + t->u + i * padded(d.tensor), tape + t->v, a->bias_param, a->bias_tensor, u_adj, a->v, a->sums};
+    biases_backward_args biases = {
+        tape + t->u + i * padded(d.tensor), tape + t->v, a->bias_param, a->bias_tensor, u_adj, a->v, a->sums};
     r->kernels->biases_backward(w, &biases);
 }
 
@@ -101,10 +107,8 @@ static float mean_log_lr_of(const unroll_run *r, const float *state) {
 /* theta and phi after the step pull on theta before it; the gradient that was taken pulls on phi before it, through the task's Hessian. */
 static lopt_status params_backward(const unroll_run *r, const unroll_window_args *w, uint64_t step, const float *phi, adjoints *a) {
     const int attention = r->layout.dims.attention;
-    if (w->second_derivatives)
-        LOPT_TRY(task_hvp(r->task, r->at.seed, step, phi, a->grad, a->product, a->task));
-    else
-        memset(a->product, 0, r->total * sizeof(float));
+    if (w->second_derivatives) LOPT_TRY(task_hvp(r->task, r->at.seed, step, phi, a->grad, a->product, a->task));
+    else memset(a->product, 0, r->total * sizeof(float));
     for (size_t j = 0; j < r->total; j++) {
         if (attention) {
             a->theta[j] += a->phi[j];
@@ -116,8 +120,8 @@ static lopt_status params_backward(const unroll_run *r, const unroll_window_args
     return LOPT_OK;
 }
 
-static lopt_status step_backward(const unroll_run *r, const prepared_weights *w, const unroll_window_args *args,
-                                 uint64_t step, const tape_layout *t, float *tape, adjoints *a) {
+static lopt_status step_backward(const unroll_run *r, const prepared_weights *w, const unroll_window_args *args, uint64_t step,
+                                 const tape_layout *t, float *tape, adjoints *a) {
     const float *after = tape + t->floats + t->state;
     for (size_t j = 0; j < r->total; j++) a->theta[j] += tape[t->loss_pull + j];
     gru_backward_args global = {{tape + t->global_input, tape + t->global_gates}, a->v, a->mean_u, a->bias_global, a->sums};

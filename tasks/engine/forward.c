@@ -48,8 +48,8 @@ tape_layout tape_layout_make(const unroll_run *r, int with_gradient) {
 /* move, attend [total] each; bias_param, bias_tensor; mean features; mean u. */
 size_t forward_scratch_floats(const unroll_run *r) {
     const lopt_dims d = r->layout.dims;
-    return 3 * ((r->total + 15) / 16 * 16) + padded(3 * d.param) + padded(3 * d.tensor) +
-           padded(d.param + dims_features(d)) + padded(d.tensor) + task_workspace(r->task) + 64;
+    return 3 * ((r->total + 15) / 16 * 16) + padded(3 * d.param) + padded(3 * d.tensor) + padded(d.param + dims_features(d)) +
+           padded(d.tensor) + task_workspace(r->task) + 64;
 }
 
 typedef struct step_scratch {
@@ -90,9 +90,19 @@ static void tensor_cells(unroll_run *r, const prepared_weights *w, size_t i, con
         const size_t at = r->param_at[i] + first;
         float *state = r->state + r->state_at[i] + first * (size_t)C;
         step_forward_args a = {n - first < STEP_CHUNK ? n - first : STEP_CHUNK,
-                               state, state, grad + at, s->bias_param, mean, 0.0f, INFINITY, 0.0f, r->at.step == 0, s->move + at,
+                               state,
+                               state,
+                               grad + at,
+                               s->bias_param,
+                               mean,
+                               0.0f,
+                               INFINITY,
+                               0.0f,
+                               r->at.step == 0,
+                               s->move + at,
                                d.attention ? s->attend + at : NULL,
-                               gates ? gates + (r->state_at[i] / (size_t)C + first) * (size_t)(3 * d.param) : NULL, &sums};
+                               gates ? gates + (r->state_at[i] / (size_t)C + first) * (size_t)(3 * d.param) : NULL,
+                               &sums};
         r->kernels->step_forward(w, &a);
         for (int j = 0; j < F; j++) total->features[j] += sums.features[j];
         total->move_square += sums.move_square;
@@ -114,7 +124,8 @@ void run_step(unroll_run *r, const prepared_weights *w, const float *grad, float
         r->kernels->biases(w, u, r->v, s.bias_param, s.bias_tensor);
         tensor_cells(r, w, i, grad, mean, &s, tape ? tape + t->gates : NULL, &sums);
         for (int j = 0; j < F; j++) s.mean[j] = (float)(sums.features[j] / (double)n);
-        tensor_record record = {readout_inverse_rms(sums.move_square / (double)n), readout_inverse_rms(sums.attend_square / (double)n)};
+        tensor_record record = {readout_inverse_rms(sums.move_square / (double)n),
+                                readout_inverse_rms(sums.attend_square / (double)n)};
         if (tape) {
             memcpy(tape + t->record + i * 2, &record, sizeof record);
             gru.input = tape + t->tensor_input + i * padded(F + d.tensor);
@@ -122,8 +133,15 @@ void run_step(unroll_run *r, const prepared_weights *w, const float *grad, float
         }
         r->kernels->tensor_rnn(w, s.mean, u, s.bias_tensor, u, tape ? &gru : NULL);
         for (int j = 0; j < d.tensor; j++) s.mean_u[j] += u[j] / (float)r->num_tensors;
-        step_apply_args apply = {n, r->theta + at, r->phi + at, s.move + at, d.attention ? s.attend + at : NULL,
-                                 record.inverse_rms_move, record.inverse_rms_attend, 1.0f, 0.0f};
+        step_apply_args apply = {n,
+                                 r->theta + at,
+                                 r->phi + at,
+                                 s.move + at,
+                                 d.attention ? s.attend + at : NULL,
+                                 record.inverse_rms_move,
+                                 record.inverse_rms_attend,
+                                 1.0f,
+                                 0.0f};
         r->kernels->step_apply(&apply);
     }
     gru_tape global = {tape ? tape + t->global_input : NULL, tape ? tape + t->global_gates : NULL};

@@ -28,13 +28,13 @@ typedef struct tensor_record {
 
 /* Places in the tape of one step, in floats; the same for every step of a run. */
 typedef struct tape_layout {
-    size_t loss_pull;                      /* [total]: d meta_loss / d theta after the step, by that step's loss alone */
-    size_t phi, grad, move, attend;        /* [total]; before the step but for move, attend */
-    size_t state, gates;                   /* before the step; r, z, c */
-    size_t u, v;                           /* before the step */
+    size_t loss_pull;               /* [total]: d meta_loss / d theta after the step, by that step's loss alone */
+    size_t phi, grad, move, attend; /* [total]; before the step but for move, attend */
+    size_t state, gates;            /* before the step; r, z, c */
+    size_t u, v;                    /* before the step */
     size_t tensor_input, tensor_gates, global_input, global_gates; /* of the RNNs; tensor_*: one after the other */
-    size_t record;                         /* [num_tensors] tensor_record */
-    size_t floats;                         /* of one step */
+    size_t record;                                                 /* [num_tensors] tensor_record */
+    size_t floats;                                                 /* of one step */
 } tape_layout;
 
 struct unroll_workspace {

@@ -7,11 +7,13 @@
 #include "tasks/families/net_loss.h"
 
 /* A family's key for net_thin. */
-#define NET_RARE_KEY {"rare", "share of the features that are 0 in 199 of 200 rows, as the edges of images and most words are", 0, 0, 1, 0, 0, "0"}
+#define NET_RARE_KEY \
+    { "rare", "share of the features that are 0 in 199 of 200 rows, as the edges of images and most words are", 0, 0, 1, 0, 0, "0" }
 #define NET_SEEN 0.005f /* share of the rows in which a rare feature keeps its value */
 
 /* A family's key for dense_net.l2. */
-#define NET_L2_KEY {"l2", "weight of the mean over tensors of |.|^2; at 0 the loss can go to 0", 1e-3, 0, 1, 0, 0, "0.001"}
+#define NET_L2_KEY \
+    { "l2", "weight of the mean over tensors of |.|^2; at 0 the loss can go to 0", 1e-3, 0, 1, 0, 0, "0.001" }
 
 /* The layer's inputs as its matrix wants them: a itself, or a convolution's columns. */
 CELL_FN const float *net_columns(const dense_net *n, int l, const float *a, const net_tile *t) {
@@ -175,7 +177,8 @@ CELL_FN void net_thin(const dense_net *n, uint64_t seed, uint32_t what, double r
     for (size_t j = 0; rare > 0.0 && j < n->size[0]; j++) {
         if ((double)random_uniform(seed, RANDOM_TASK_DATA, what, j, 0) >= rare) continue;
         for (size_t r = 0; r < n->rows; r++)
-            if (random_uniform(seed, RANDOM_TASK_DATA, what + 1, r, (uint32_t)j) >= NET_SEEN) inputs[r * n->input_stride + j] = 0.0f;
+            if (random_uniform(seed, RANDOM_TASK_DATA, what + 1, r, (uint32_t)j) >= NET_SEEN)
+                inputs[r * n->input_stride + j] = 0.0f;
     }
 }
 

@@ -70,7 +70,8 @@ static double accuracy(const task_instance *t, const float *params, float *works
     return net_accuracy(&n, params, workspace);
 }
 
-#define ROWS_KEY(most) {"rows", "training rows that are the whole data, the first of the files", 10000, BATCH, most, 1, 0, "10000"}
+#define ROWS_KEY(most) \
+    { "rows", "training rows that are the whole data, the first of the files", 10000, BATCH, most, 1, 0, "10000" }
 static const lopt_task_key mnist_keys[] = {ROWS_KEY(60000), TASK_TRANSFORM_KEYS};
 static const lopt_task_key cifar10_keys[] = {ROWS_KEY(50000), TASK_TRANSFORM_KEYS};
 enum { KEYS = sizeof mnist_keys / sizeof mnist_keys[0] };
@@ -79,12 +80,27 @@ static const char *const mnist_instances[] = {"mnist_mlp"}, *const cifar10_insta
 #define FORMULA "cross-entropy, mean over `rows` rows, batch 64"
 #define NEEDS(variable) " (held out; needs files: " variable ")"
 
-const task_family ISA_SYMBOL(mnist_mlp_family) = {
-    {"mnist_mlp", "MNIST's digits, 784-64-10 ReLU network" NEEDS(MNIST_VARIABLE), FORMULA, KEYS, mnist_keys, 1, mnist_instances, 1, 1,
-     MNIST_VARIABLE},
-    1, mnist_plan, NULL, start, loss_grad, hvp, accuracy, mnist_load, unload};
+const task_family ISA_SYMBOL(mnist_mlp_family) = {{"mnist_mlp", "MNIST's digits, 784-64-10 ReLU network" NEEDS(MNIST_VARIABLE),
+                                                   FORMULA, KEYS, mnist_keys, 1, mnist_instances, 1, 1, MNIST_VARIABLE},
+                                                  1,
+                                                  mnist_plan,
+                                                  NULL,
+                                                  start,
+                                                  loss_grad,
+                                                  hvp,
+                                                  accuracy,
+                                                  mnist_load,
+                                                  unload};
 
-const task_family ISA_SYMBOL(cifar10_mlp_family) = {
-    {"cifar10_mlp", "CIFAR-10's photos, 3072-64-10 ReLU network" NEEDS(CIFAR10_VARIABLE), FORMULA, KEYS, cifar10_keys, 1,
-     cifar10_instances, 1, 1, CIFAR10_VARIABLE},
-    1, cifar10_plan, NULL, start, loss_grad, hvp, accuracy, cifar10_load, unload};
+const task_family ISA_SYMBOL(cifar10_mlp_family) = {{"cifar10_mlp",
+                                                     "CIFAR-10's photos, 3072-64-10 ReLU network" NEEDS(CIFAR10_VARIABLE), FORMULA,
+                                                     KEYS, cifar10_keys, 1, cifar10_instances, 1, 1, CIFAR10_VARIABLE},
+                                                    1,
+                                                    cifar10_plan,
+                                                    NULL,
+                                                    start,
+                                                    loss_grad,
+                                                    hvp,
+                                                    accuracy,
+                                                    cifar10_load,
+                                                    unload};

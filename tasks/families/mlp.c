@@ -26,7 +26,8 @@ static dense_net net_of(const task_instance *t) {
 static void plan(task_instance *t) {
     dense_net n = net_of(t);
     net_plan(&n, t);
-    t->data_floats = n.input_stride * ROWS + net_round(ROWS, NET_PAD) + n.size[0] * ROWS; /* make draws inputs where the tiles will be */
+    t->data_floats =
+        n.input_stride * ROWS + net_round(ROWS, NET_PAD) + n.size[0] * ROWS; /* make draws inputs where the tiles will be */
 }
 
 /* One layer of the teacher for rows side by side: b = a W times the gain that keeps variances, for the first `out` of its units. */

@@ -17,7 +17,7 @@ typedef struct dense_net {
     int layers, activation, loss;
     size_t size[NET_LAYERS_MAX + 1];
     conv_shape conv[NET_LAYERS_MAX]; /* all 0: the layer is dense */
-    float l2; /* weight of the mean over tensors of |.|^2 */
+    float l2;                        /* weight of the mean over tensors of |.|^2 */
     uint32_t rows, batch;
     /* Data by rows, strides multiples of NET_PAD, zeros after the last unit. */
     const float *inputs; /* [rows][input_stride] */
@@ -25,7 +25,8 @@ typedef struct dense_net {
     const float *labels;  /* [rows], whole numbers: cross-entropy */
     const float *targets; /* [rows][target_stride]: squared error; `inputs` itself: the inputs are to be returned */
     size_t target_stride;
-    const float *whole; /* inputs of the data's full tiles as net_load makes them (net_whole_fill); NULL: made anew for every look */
+    const float
+        *whole; /* inputs of the data's full tiles as net_load makes them (net_whole_fill); NULL: made anew for every look */
 } dense_net;
 
 /* A layer as a matrix that is applied at each of `places` (1: dense). */

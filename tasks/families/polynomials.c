@@ -47,7 +47,8 @@ PLANE_FAMILY(branin, -5, 10, 0, 15, "Branin's function", "(y - 5.1 x^2/(4 pi^2) 
 
 /* 0.26 (x^2 + y^2) - 0.48 xy, written so that rounding cannot make it negative. */
 static plane_point matyas_at(const task_instance *t, double x, double y) {
-    plane_point p = {0.24 * (x - y) * (x - y) + 0.02 * (x * x + y * y), 0.52 * x - 0.48 * y, 0.52 * y - 0.48 * x, 0.52, -0.48, 0.52};
+    plane_point p = {
+        0.24 * (x - y) * (x - y) + 0.02 * (x * x + y * y), 0.52 * x - 0.48 * y, 0.52 * y - 0.48 * x, 0.52, -0.48, 0.52};
     (void)t;
     return p;
 }
@@ -55,7 +56,8 @@ PLANE_FAMILY(matyas, -10, 10, -10, 10, "Matyas' function", "0.26 (x^2 + y^2) - 0
 
 static plane_point rosenbrock_at(const task_instance *t, double x, double y) {
     double a = y - x * x, b = 1.0 - x;
-    plane_point p = {100.0 * a * a + b * b, -400.0 * a * x - 2.0 * b, 200.0 * a, 800.0 * x * x - 400.0 * a + 2.0, -400.0 * x, 200.0};
+    plane_point p = {
+        100.0 * a * a + b * b, -400.0 * a * x - 2.0 * b, 200.0 * a, 800.0 * x * x - 400.0 * a + 2.0, -400.0 * x, 200.0};
     (void)t;
     return p;
 }
@@ -81,12 +83,8 @@ static plane_point bowl_at(const task_instance *t, double x, double y) {
     const double c = t->values.number[KEY_C], angle = t->values.number[KEY_ANGLE] * (PLANE_PI / 180.0);
     const double cosine = cos(angle), sine = sin(angle);
     double a = cosine * x - sine * y, b = sine * x + cosine * y;
-    plane_point p = {0.5 * (c * a * a + b * b),
-                     c * a * cosine + b * sine,
-                     b * cosine - c * a * sine,
-                     c * cosine * cosine + sine * sine,
-                     (1.0 - c) * cosine * sine,
-                     c * sine * sine + cosine * cosine};
+    plane_point p = {0.5 * (c * a * a + b * b),         c * a * cosine + b * sine, b * cosine - c * a * sine,
+                     c * cosine * cosine + sine * sine, (1.0 - c) * cosine * sine, c * sine * sine + cosine * cosine};
     return p;
 }
 static void bowl_start(const task_instance *t, uint64_t seed, float *params) {
@@ -95,6 +93,7 @@ static void bowl_start(const task_instance *t, uint64_t seed, float *params) {
 static const lopt_task_key bowl_keys[] = {{"c", "curvature along the first axis", 1, 1e-6, 1e6, 0, 0, "1"},
                                           {"angle", "rotation in degrees", 0, -360, 360, 0, 0, "0"},
                                           TASK_TRANSFORM_KEYS};
-static const char *const bowl_instances[] = {"bowl:c=0.1",           "bowl:c=1",           "bowl:c=5",           "bowl:c=5,angle=45",
-                                             "bowl:c=0.1,noise=0.1", "bowl:c=1,noise=0.1", "bowl:c=5,noise=0.1", "bowl:c=5,angle=45,noise=0.1"};
+static const char *const bowl_instances[] = {
+    "bowl:c=0.1",           "bowl:c=1",           "bowl:c=5",           "bowl:c=5,angle=45",
+    "bowl:c=0.1,noise=0.1", "bowl:c=1,noise=0.1", "bowl:c=5,noise=0.1", "bowl:c=5,angle=45,noise=0.1"};
 PLANE_FAMILY_WITH(bowl, bowl_keys, bowl_instances, "two-dimensional bowls", "0.5 |diag(sqrt c, 1) R(angle) x|^2")

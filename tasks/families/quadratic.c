@@ -41,11 +41,17 @@ static void hvp(const task_instance *t, const task_draw *draw, const float *para
 }
 
 static const lopt_task_key keys[] = {{"n", "number of parameters", 20, 1, 4096, 1, 0, "20"}, TASK_TRANSFORM_KEYS};
-static const char *const instances[] = {"quadratic:n=20",          "quadratic:n=25",         "quadratic:n=50",   "quadratic:n=100",
-                                        "quadratic:n=20,noise=0.5", "quadratic:n=50,noise=1", "quadratic:n=100,noise=2",
-                                        "quadratic:n=784",         "quadratic:n=1024",       "quadratic:n=2048"};
+static const char *const instances[] = {
+    "quadratic:n=20",         "quadratic:n=25",          "quadratic:n=50",  "quadratic:n=100",  "quadratic:n=20,noise=0.5",
+    "quadratic:n=50,noise=1", "quadratic:n=100,noise=2", "quadratic:n=784", "quadratic:n=1024", "quadratic:n=2048"};
 
-const task_family ISA_SYMBOL(quadratic_family) = {
-    {"quadratic", "random convex quadratics", "0.5 |W x - y|^2, W [n, n], y [n] ~ N(0, 1)", sizeof keys / sizeof keys[0], keys,
-     sizeof instances / sizeof instances[0], instances, 0, 0},
-    0, plan, make, start, loss_grad, hvp, NULL};
+const task_family ISA_SYMBOL(quadratic_family) = {{"quadratic", "random convex quadratics",
+                                                   "0.5 |W x - y|^2, W [n, n], y [n] ~ N(0, 1)", sizeof keys / sizeof keys[0], keys,
+                                                   sizeof instances / sizeof instances[0], instances, 0, 0},
+                                                  0,
+                                                  plan,
+                                                  make,
+                                                  start,
+                                                  loss_grad,
+                                                  hvp,
+                                                  NULL};

@@ -83,5 +83,4 @@ static plane_point michalewicz_at(const task_instance *t, double x, double y) {
     plane_point p = {2.0 - u[0] - v[0], -u[1], -v[1], -u[2], 0.0, -v[2]};
     return p;
 }
-PLANE_FAMILY(michalewicz, 0, PLANE_PI, 0, PLANE_PI, "Michalewicz's function, raised by 2",
-             "2 - sum sin(x_i) sin^10(i x_i^2 / pi)")
+PLANE_FAMILY(michalewicz, 0, PLANE_PI, 0, PLANE_PI, "Michalewicz's function, raised by 2", "2 - sum sin(x_i) sin^10(i x_i^2 / pi)")

@@ -5,8 +5,9 @@
 
 namespace {
 
-const std::vector<std::string> tiny = {"--set", "iterations=6", "--set", "particles=2", "--set", "tasks=quadratic:n=3", "--set", "window.min=5",
-                                       "--set", "window.mean=0", "--set", "weights.options=param=3,tensor=3,global=2,attention=0"};
+const std::vector<std::string> tiny = {
+    "--set", "iterations=6", "--set", "particles=2",   "--set", "tasks=quadratic:n=3",
+    "--set", "window.min=5", "--set", "window.mean=0", "--set", "weights.options=param=3,tensor=3,global=2,attention=0"};
 
 std::vector<std::string> train(const std::string &dir, const std::vector<std::string> &more = {}) {
     std::vector<std::string> a = {"train", "--out", dir};
@@ -26,9 +27,10 @@ TEST(Job, TrainInfoEval) {
     EXPECT_FALSE(has(r.err, "\r")); // no terminal here
     r = lopt({"info", run + "/weights.safetensors"});
     ASSERT_EQ(r.status, 0) << r.err;
-    for (const char *word : {"param_rnn.gate_kernel", "configuration", "meta_iterations", "quadratic:n=3"}) EXPECT_TRUE(has(r.out, word)) << word;
-    r = lopt({"eval", "mine=" + run + "/weights.safetensors", "--untrained", "--suite", "quadratic:n=4;booth", "--steps", "20", "--seeds", "1",
-              "--out", dir / "eval"});
+    for (const char *word : {"param_rnn.gate_kernel", "configuration", "meta_iterations", "quadratic:n=3"})
+        EXPECT_TRUE(has(r.out, word)) << word;
+    r = lopt({"eval", "mine=" + run + "/weights.safetensors", "--untrained", "--suite", "quadratic:n=4;booth", "--steps", "20",
+              "--seeds", "1", "--out", dir / "eval"});
     ASSERT_EQ(r.status, 0) << r.err;
     for (const char *word : {"mine", "untrained", "booth", "report.html"}) EXPECT_TRUE(has(r.out, word)) << word;
     EXPECT_TRUE(has(read_file(dir / "eval/report.html"), "<svg"));
@@ -74,20 +76,22 @@ TEST(Job, ASecondSignalEndsAtOnce) {
     ScratchDir dir;
     const std::string run = dir / "run";
     // a window so long that the first signal alone would take a while
-    const Outcome r = lopt(train(run, {"--set", "iterations=1000000", "--set", "window.min=20000", "--set", "window.max=20000"}), [&](pid_t child) {
-        wait_for(run + "/config.json");
-        std::this_thread::sleep_for(std::chrono::milliseconds(100));
-        kill(child, SIGINT);
-        std::this_thread::sleep_for(std::chrono::milliseconds(5));
-        kill(child, SIGINT);
-    });
+    const Outcome r = lopt(train(run, {"--set", "iterations=1000000", "--set", "window.min=20000", "--set", "window.max=20000"}),
+                           [&](pid_t child) {
+                               wait_for(run + "/config.json");
+                               std::this_thread::sleep_for(std::chrono::milliseconds(100));
+                               kill(child, SIGINT);
+                               std::this_thread::sleep_for(std::chrono::milliseconds(5));
+                               kill(child, SIGINT);
+                           });
     EXPECT_EQ(r.status, 128 + SIGINT);
 }
 
 TEST(Job, FullOutputIsAnError) {
     ScratchDir dir;
     ASSERT_EQ(lopt(train(dir / "run")).status, 0);
-    const Outcome r = lopt({"eval", (dir / "run") + "/weights.safetensors", "--suite", "booth", "--steps", "5", "--seeds", "1", "--out", "/proc/nowhere"});
+    const Outcome r = lopt({"eval", (dir / "run") + "/weights.safetensors", "--suite", "booth", "--steps", "5", "--seeds", "1",
+                            "--out", "/proc/nowhere"});
     EXPECT_EQ(r.status, 1);
     EXPECT_TRUE(has(r.err, "/proc")) << r.err;
 }

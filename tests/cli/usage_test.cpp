@@ -6,8 +6,15 @@
 namespace {
 
 TEST(Cli, HelpOfEveryCommand) {
-    for (const std::vector<std::string> &command :
-         {std::vector<std::string>{}, {"train"}, {"eval"}, {"bench"}, {"bench", "step"}, {"bench", "unroll"}, {"bench", "estimators"}, {"tasks"}, {"info"}}) {
+    for (const std::vector<std::string> &command : {std::vector<std::string>{},
+                                                    {"train"},
+                                                    {"eval"},
+                                                    {"bench"},
+                                                    {"bench", "step"},
+                                                    {"bench", "unroll"},
+                                                    {"bench", "estimators"},
+                                                    {"tasks"},
+                                                    {"info"}}) {
         std::vector<std::string> arguments = command;
         arguments.push_back("--help");
         const Outcome r = lopt(arguments);
@@ -72,7 +79,9 @@ TEST(Cli, TasksListsAndExplains) {
     const Outcome list = lopt({"tasks"}), mlp = lopt({"tasks", "mlp"}), json = lopt({"tasks", "--json"});
     for (const char *family : {"quadratic", "rosenbrock", "mlp", "digits_softmax"}) EXPECT_TRUE(has(list.out, family));
     EXPECT_TRUE(has(list.out, "held out"));
-    for (const char *word : {"hidden", "batch", "noise", "mlp:inputs=8,hidden=32x64,batch=10", "in 6 tensors: 256 32 2048 64 128 2", "default"}) EXPECT_TRUE(has(mlp.out, word)) << word;
+    for (const char *word :
+         {"hidden", "batch", "noise", "mlp:inputs=8,hidden=32x64,batch=10", "in 6 tensors: 256 32 2048 64 128 2", "default"})
+        EXPECT_TRUE(has(mlp.out, word)) << word;
     EXPECT_EQ(json.out[0], '[');
     EXPECT_TRUE(has(json.out, "\"formula\""));
 }
@@ -80,29 +89,34 @@ TEST(Cli, TasksListsAndExplains) {
 TEST(Cli, InfoShowsTheBuild) {
     const Outcome r = lopt({"info"});
     EXPECT_EQ(r.status, 0);
-    for (const char *word : {"instruction set", "threads", "bytes per parameter", "cpu; cuda: "}) EXPECT_TRUE(has(r.out, word)) << word;
+    for (const char *word : {"instruction set", "threads", "bytes per parameter", "cpu; cuda: "})
+        EXPECT_TRUE(has(r.out, word)) << word;
 }
 
 TEST(Cli, ConfigurationHelpListsEveryKey) {
     const Outcome r = lopt({"train", "--help-config"});
     EXPECT_EQ(r.status, 0);
-    for (const char *key : {"window.min", "meta_optimizer.kind", "rmsprop|adam|adamw", "checkpoint.every"}) EXPECT_TRUE(has(r.out, key)) << key;
+    for (const char *key : {"window.min", "meta_optimizer.kind", "rmsprop|adam|adamw", "checkpoint.every"})
+        EXPECT_TRUE(has(r.out, key)) << key;
 }
 
 TEST(Cli, BenchesPrintRoofsAndWriteJson) {
     ScratchDir dir;
-    const Outcome step = lopt({"bench", "step", "--params", "10k", "--seconds", "0.01", "--threads", "1", "--attention", "off", "--json", dir / "s.json"});
+    const Outcome step = lopt({"bench", "step", "--params", "10k", "--seconds", "0.01", "--threads", "1", "--attention", "off",
+                               "--json", dir / "s.json"});
     EXPECT_EQ(step.status, 0) << step.err;
     for (const char *word : {"multiply-adds/s", "copy", "bytes", "FLOPs"}) EXPECT_TRUE(has(step.out, word)) << word;
     EXPECT_TRUE(has(read_file(dir / "s.json"), "share_of_fma"));
-    const Outcome unroll = lopt({"bench", "unroll", "--tasks", "rosenbrock;quadratic:n=3", "--steps", "5", "--seconds", "0.01", "--json", dir / "u.json"});
+    const Outcome unroll = lopt(
+        {"bench", "unroll", "--tasks", "rosenbrock;quadratic:n=3", "--steps", "5", "--seconds", "0.01", "--json", dir / "u.json"});
     EXPECT_EQ(unroll.status, 0) << unroll.err;
     EXPECT_TRUE(has(unroll.out, "rosenbrock"));
     EXPECT_TRUE(has(read_file(dir / "u.json"), "second_order_steps_per_second"));
-    const Outcome estimators = lopt({"bench", "estimators", "--task", "quadratic:n=2", "--steps", "7", "--window", "3", "--samples", "5", "--sizes",
-                                     "param=2,tensor=2,global=2", "--set", "es.pairs=2", "--json", dir / "e.json"});
+    const Outcome estimators = lopt({"bench", "estimators", "--task", "quadratic:n=2", "--steps", "7", "--window", "3", "--samples",
+                                     "5", "--sizes", "param=2,tensor=2,global=2", "--set", "es.pairs=2", "--json", dir / "e.json"});
     EXPECT_EQ(estimators.status, 0) << estimators.err;
-    for (const char *word : {"bias", "variance", "tbptt", "es ", "pes", "nres", "mix"}) EXPECT_TRUE(has(estimators.out, word)) << word;
+    for (const char *word : {"bias", "variance", "tbptt", "es ", "pes", "nres", "mix"})
+        EXPECT_TRUE(has(estimators.out, word)) << word;
     EXPECT_TRUE(has(read_file(dir / "e.json"), "\"bias_error\""));
     EXPECT_EQ(lopt({"bench", "step", "--params", "1k", "--seconds", "0.01", "--json", "/nonexistent/x"}).status, 1);
 }

@@ -54,15 +54,17 @@ TEST_P(Fused, IsThePhasesToTheBit) {
     else run_both<float>(GetParam(), [](float x) { return x; });
 }
 const std::vector<size_t> HURTING = {1, 31, 32, 33, 2500, 1, 257, 9}, SPANS = {3, 66 * 256 + 1, 300};
-INSTANTIATE_TEST_SUITE_P(
-    Cuda, Fused,
-    ::testing::Values(FusedCase{"fp32", "attention=1", "fp32", nullptr, HURTING}, FusedCase{"mixed", "attention=1", "mixed", nullptr, HURTING},
-                      FusedCase{"plain_fp32", "attention=0", "fp32", nullptr, {1, 600}},
-                      FusedCase{"plain_mixed", "attention=0", "mixed", nullptr, {1, 600}}, FusedCase{"one", "attention=1", "fp32", nullptr, {1}},
-                      FusedCase{"spans", "attention=1", "mixed", nullptr, SPANS}, FusedCase{"bf16", "attention=1", "mixed", "bf16", {33, 700}},
-                      FusedCase{"hundreds", "attention=1", "fp32", nullptr, std::vector<size_t>(120, 3)},
-                      FusedCase{"another_cell", "param=5,scales=3", "fp32", nullptr, {40, 700}}),
-    [](const auto &i) { return std::string(i.param.name); });
+INSTANTIATE_TEST_SUITE_P(Cuda, Fused,
+                         ::testing::Values(FusedCase{"fp32", "attention=1", "fp32", nullptr, HURTING},
+                                           FusedCase{"mixed", "attention=1", "mixed", nullptr, HURTING},
+                                           FusedCase{"plain_fp32", "attention=0", "fp32", nullptr, {1, 600}},
+                                           FusedCase{"plain_mixed", "attention=0", "mixed", nullptr, {1, 600}},
+                                           FusedCase{"one", "attention=1", "fp32", nullptr, {1}},
+                                           FusedCase{"spans", "attention=1", "mixed", nullptr, SPANS},
+                                           FusedCase{"bf16", "attention=1", "mixed", "bf16", {33, 700}},
+                                           FusedCase{"hundreds", "attention=1", "fp32", nullptr, std::vector<size_t>(120, 3)},
+                                           FusedCase{"another_cell", "param=5,scales=3", "fp32", nullptr, {40, 700}}),
+                         [](const auto &i) { return std::string(i.param.name); });
 
 struct FusedSteps : OnGpu {};
 
@@ -123,14 +125,14 @@ TEST_P(FusedOnAGpu, IsThePhasesToTheBit) {
     if (GetParam().dtype) run_big<uint16_t>(GetParam(), [](float x) { return float_to_bf16(x); });
     else run_big<float>(GetParam(), [](float x) { return x; });
 }
-INSTANTIATE_TEST_SUITE_P(
-    Cuda, FusedOnAGpu,
-    ::testing::Values(BigCase{"fp32", "attention=1", "fp32", nullptr, {700000, 1, 500, 300000, 70000, 200001}},
-                      BigCase{"mixed", "attention=1", "mixed", nullptr, {700000, 1, 500, 300000, 70000, 200001}},
-                      BigCase{"plain_of_5M", "attention=0", "mixed", nullptr, {2000000, 40, 3000001, 500}},
-                      BigCase{"of_9M", "attention=1", "fp32", nullptr, {3000001, 5, 6000000, 768}},
-                      BigCase{"bf16_of_9M", "attention=1", "mixed", "bf16", {3000001, 5, 6000000, 768}}),
-    [](const auto &i) { return std::string(i.param.name); });
+INSTANTIATE_TEST_SUITE_P(Cuda, FusedOnAGpu,
+                         ::testing::Values(BigCase{"fp32", "attention=1", "fp32", nullptr, {700000, 1, 500, 300000, 70000, 200001}},
+                                           BigCase{
+                                               "mixed", "attention=1", "mixed", nullptr, {700000, 1, 500, 300000, 70000, 200001}},
+                                           BigCase{"plain_of_5M", "attention=0", "mixed", nullptr, {2000000, 40, 3000001, 500}},
+                                           BigCase{"of_9M", "attention=1", "fp32", nullptr, {3000001, 5, 6000000, 768}},
+                                           BigCase{"bf16_of_9M", "attention=1", "mixed", "bf16", {3000001, 5, 6000000, 768}}),
+                         [](const auto &i) { return std::string(i.param.name); });
 
 // The work of tensors that are cut into chunks of a size, on a GPU. Work that waits for what stands behind it would stop a GPU for ever; and each
 // parameter must be there once for each phase.
@@ -163,8 +165,11 @@ void expect_work(const std::vector<uint64_t> &sizes, uint32_t chunk_size, unsign
 }
 
 TEST(FusedWork, WaitsOnlyForWhatStandsBefore) {
-    const std::vector<std::vector<uint64_t>> lists = {
-        {1}, {70 * 256, 1, 5000, 300}, std::vector<uint64_t>(40, 1000), {38597376, 786432, 2304, 1769472, 768}, std::vector<uint64_t>(500, 4097)};
+    const std::vector<std::vector<uint64_t>> lists = {{1},
+                                                      {70 * 256, 1, 5000, 300},
+                                                      std::vector<uint64_t>(40, 1000),
+                                                      {38597376, 786432, 2304, 1769472, 768},
+                                                      std::vector<uint64_t>(500, 4097)};
     for (const auto &sizes : lists)
         for (uint32_t chunk_size = GPU_CHUNK_MIN; chunk_size <= GPU_CHUNK_MAX; chunk_size *= 2)
             for (unsigned multiprocessors : {1u, 132u}) expect_work(sizes, chunk_size, multiprocessors);

@@ -29,7 +29,8 @@ struct FarOut : OnGpu, ::testing::WithParamInterface<const char *> {
 
 TEST_P(FarOut, AStepThereIsAStepHere) {
     for (const auto &[state, fused] : {std::pair("fp32", false), {"mixed", false}, {"fp32", true}, {"mixed", true}}) {
-        const size_t n = fused ? GPU_CHUNK_MAX : 3000; /* fused, phase 2 asks the tensor's length, which is too short out there, how much is left */
+        const size_t n = fused ? GPU_CHUNK_MAX
+                               : 3000; /* fused, phase 2 asks the tensor's length, which is too short out there, how much is left */
         Model a({n}, GetParam()), b({n}, GetParam());
         DeviceModel<> here(a), there(b);
         lopt_optimizer_options o = LOPT_OPTIMIZER_OPTIONS_INIT;
@@ -71,8 +72,7 @@ TEST_P(FarOut, AStepThereIsAStepHere) {
         for (state_part part : {PART_LOG_LR, PART_HIDDEN, PART_SQUARE}) {
             DeviceArray<float> far_part(100), near_part(100);
             const uint64_t P = uint64_t(m.dims.param), in = part == PART_HIDDEN ? P : 1, before = part == PART_SQUARE ? 1 : 0;
-            const state_piece far_piece = {part, 0, before * tensor.count + FAR * in, 100},
-                              near_piece = {part, 0, before * n, 100};
+            const state_piece far_piece = {part, 0, before * tensor.count + FAR * in, 100}, near_piece = {part, 0, before * n, 100};
             k->pack(&l, &whole, &far_piece, far_part.data());
             k->pack(&l, &reinterpret_cast<cuda_optimizer *>(here.opt.p)->model, &near_piece, near_part.data());
             k->unpack(&l, &whole, &far_piece, near_part.data());

@@ -12,7 +12,7 @@
 
 /* A folder that goes when the test ends. */
 class Folder {
-  public:
+public:
     Folder() {
         char pattern[] = "/tmp/lopt-eval-XXXXXX";
         path_ = mkdtemp(pattern);
@@ -21,7 +21,7 @@ class Folder {
     std::string operator/(const std::string &name) const { return path_ + "/" + name; }
     const std::string &path() const { return path_; }
 
-  private:
+private:
     std::string path_;
 };
 

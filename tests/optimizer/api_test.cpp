@@ -92,7 +92,8 @@ TEST_F(Api, OlderAndNewerCallersAreUnderstood) {
     lopt_optimizer_options older = LOPT_OPTIMIZER_OPTIONS_INIT;
     older.nonfinite = "nonsense"; // beyond what this caller's struct has
     older.struct_size = offsetof(lopt_optimizer_options, nonfinite);
-    EXPECT_EQ(lopt_optimizer_create(m.weights.p, &older, 2, m.counts.data(), p.data(), nullptr, &out), LOPT_OK) << lopt_last_error();
+    EXPECT_EQ(lopt_optimizer_create(m.weights.p, &older, 2, m.counts.data(), p.data(), nullptr, &out), LOPT_OK)
+        << lopt_last_error();
     lopt_optimizer_free(out);
 }
 

@@ -88,7 +88,8 @@ TEST(Guard, NothingPassesWhereNoStepIsTaken) {
     EXPECT_LT(before["guard"][GUARD_STATE + GUARD_SHIFT], -0.1f);
     EXPECT_EQ(after["log_lr.1"], before["log_lr.1"]);
     EXPECT_NE(after["log_lr.0"], before["log_lr.0"]);
-    for (int k = 0; k < GUARD_STATE; k++) EXPECT_EQ(after["guard"][size_t(GUARD_STATE + k)], before["guard"][size_t(GUARD_STATE + k)]);
+    for (int k = 0; k < GUARD_STATE; k++)
+        EXPECT_EQ(after["guard"][size_t(GUARD_STATE + k)], before["guard"][size_t(GUARD_STATE + k)]);
 }
 
 TEST(Guard, IsWhatTheWeightsSayUnlessTheUserDoes) {
@@ -181,9 +182,9 @@ TEST_F(GuardState, RefusesWhatIsNoRate) {
     m.run(0, 3);
     ASSERT_EQ(lopt_optimizer_save(m.opt.p, path.c_str()), LOPT_OK) << lopt_last_error();
     const std::string bytes = read_file(path);
-    const std::pair<int, float> cases[] = {{GUARD_AVERAGE, -1e-3f}, {GUARD_AVERAGE, 0.0f},   {GUARD_AVERAGE, 1e-45f},
-                                           {GUARD_AVERAGE, NAN},    {GUARD_STEPS, INFINITY}, {GUARD_STEPS, 0.0f},
-                                           {GUARD_SHIFT, 1e30f},    {GUARD_SHIFT, NAN},      {GUARD_SQUARE, -1.0f},   {GUARD_SQUARE, INFINITY}};
+    const std::pair<int, float> cases[] = {
+        {GUARD_AVERAGE, -1e-3f}, {GUARD_AVERAGE, 0.0f}, {GUARD_AVERAGE, 1e-45f}, {GUARD_AVERAGE, NAN},  {GUARD_STEPS, INFINITY},
+        {GUARD_STEPS, 0.0f},     {GUARD_SHIFT, 1e30f},  {GUARD_SHIFT, NAN},      {GUARD_SQUARE, -1.0f}, {GUARD_SQUARE, INFINITY}};
     for (const auto &[place, wrong] : cases) {
         write_file(path, guard_changed(bytes, place, wrong));
         EXPECT_EQ(lopt_optimizer_load(n.opt.p, path.c_str()), LOPT_ERR_FORMAT) << place << ": " << wrong;

@@ -71,7 +71,8 @@ TEST(Guard, CeilingComesDownInTheLongRun) {
 TEST(Guard, HandsOverInTheLongRun) {
     float state[GUARD_STATE] = {0};
     EXPECT_EQ(guard_handed_over(nullptr), 0.0f);
-    for (const auto &[steps, share] : {std::pair(0.0f, 0.0f), {100.0f, 0.0f}, {2000.0f, 0.0f}, {4000.0f, 0.75f}, {20000.0f, 0.99f}}) {
+    for (const auto &[steps, share] :
+         {std::pair(0.0f, 0.0f), {100.0f, 0.0f}, {2000.0f, 0.0f}, {4000.0f, 0.75f}, {20000.0f, 0.99f}}) {
         state[GUARD_STEPS] = steps;
         EXPECT_FLOAT_EQ(guard_handed_over(state), share) << steps;
     }
@@ -94,7 +95,9 @@ TEST(Guard, DividesByAnAverageOnceItHasHandedOver) {
 }
 
 TEST(Handover, PlainDirectionHasABound) {
-    const auto plain = [](float gbar, float lam) { return vf_sum(handover_direction(vf_set1(gbar), vf_set1(lam))) / float(VF_LANES); };
+    const auto plain = [](float gbar, float lam) {
+        return vf_sum(handover_direction(vf_set1(gbar), vf_set1(lam))) / float(VF_LANES);
+    };
     EXPECT_NEAR(plain(0.5f, 4.0f), 0.25f, 1e-5f);
     EXPECT_NEAR(plain(-1e-3f, 1e-8f), -10.0f, 1e-3f);
     EXPECT_EQ(plain(1e18f, 0.0f), 30.0f);

@@ -23,7 +23,8 @@ TEST_P(Resume, SameBitsAsNeverHavingStopped) {
     EXPECT_EQ(second.true_params(), whole.true_params());
 }
 INSTANTIATE_TEST_SUITE_P(Options, Resume,
-                         ::testing::Values("attention=1", "attention=0", "param=4,tensor=3,global=2,scales=1,grad_products=0,relative_lr=0",
+                         ::testing::Values("attention=1", "attention=0",
+                                           "param=4,tensor=3,global=2,scales=1,grad_products=0,relative_lr=0",
                                            "param=17,scales=6,gradient_shortcut=0"));
 
 TEST(State, BeforeTheFirstStepAndWithRestingTensors) {

@@ -212,7 +212,8 @@ TEST_P(Halves, FollowTheFloatRun) {
         ASSERT_EQ(m.step(), LOPT_OK);
         ASSERT_EQ(lopt_optimizer_step(half.p, p.data(), g.data(), nullptr), LOPT_OK) << lopt_last_error();
         for (size_t i = 0; i < 2; i++)
-            for (size_t j = 0; j < m.counts[i]; j++) ASSERT_EQ(params[i][j], to_params(m.params[i][j])) << t << " " << i << " " << j;
+            for (size_t j = 0; j < m.counts[i]; j++)
+                ASSERT_EQ(params[i][j], to_params(m.params[i][j])) << t << " " << i << " " << j;
     }
     auto truth = m.true_params(), got = truth;
     ASSERT_EQ(lopt_optimizer_true_params(half.p, Model::pointers(got).data(), nullptr), LOPT_OK);

@@ -26,7 +26,8 @@ struct Model {
         EXPECT_EQ(lopt_weights_init(options, seed, &weights.p), LOPT_OK) << lopt_last_error();
         // away from the start, where the learning rates do not move and attention copies the update
         float *w = lopt_weights_data(weights.p);
-        for (size_t i = 0; i < lopt_weights_count(weights.p); i++) w[i] += 0.05f * std::fmin(1.0f, std::fmax(-1.0f, noise(9, i, seed)));
+        for (size_t i = 0; i < lopt_weights_count(weights.p); i++)
+            w[i] += 0.05f * std::fmin(1.0f, std::fmax(-1.0f, noise(9, i, seed)));
         for (size_t i = 0; i < counts.size(); i++) {
             params.emplace_back(counts[i]);
             grads.emplace_back(counts[i]);

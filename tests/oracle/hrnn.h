@@ -70,7 +70,8 @@ template <class N> struct Weights {
 
 // Rule 8's cell; bias is what comes from above, [3 size] in the order reset, update, candidate.
 template <class N>
-std::vector<N> gru(const Weights<N> &w, const std::string &name, const std::vector<N> &x, const std::vector<N> &h, const std::vector<N> &bias) {
+std::vector<N> gru(const Weights<N> &w, const std::string &name, const std::vector<N> &x, const std::vector<N> &h,
+                   const std::vector<N> &bias) {
     using std::tanh;
     const int size = int(h.size()), inputs = int(x.size());
     const Matrix<N> &gates = w[name + ".gate_kernel"], &candidate = w[name + ".candidate_kernel"];
@@ -128,8 +129,8 @@ template <class N> struct Optimizer {
         for (const auto &values : theta) {
             Tensor<N> t;
             for (double x : values)
-                t.p.push_back({w["param_rnn.initial_state"].at, std::vector<N>(size_t(s.S), N(0)), std::vector<N>(size_t(s.S), N(0)),
-                               N(std::log(init_lr)), N(x), N(x)});
+                t.p.push_back({w["param_rnn.initial_state"].at, std::vector<N>(size_t(s.S), N(0)),
+                               std::vector<N>(size_t(s.S), N(0)), N(std::log(init_lr)), N(x), N(x)});
             t.u = w["tensor_rnn.initial_state"].at;
             tensors.push_back(t);
         }
@@ -192,9 +193,7 @@ template <class N> struct Optimizer {
     }
 
     // From step 2,000 on the plain update's share is 1 - (2000 / t)^2.
-    double handed_over(const Tensor<N> &t) const {
-        return guard && t.guarded > 2000 ? 1 - std::pow(2000.0 / t.guarded, 2) : 0;
-    }
+    double handed_over(const Tensor<N> &t) const { return guard && t.guarded > 2000 ? 1 - std::pow(2000.0 / t.guarded, 2) : 0; }
 
     // What directions are divided by the root of: as far as they are handed over, an average; a step is three times as long at most.
     N divisor_square(Tensor<N> &t, const N &square) const {
@@ -240,8 +239,10 @@ template <class N> struct Optimizer {
         const N d_mean = guard ? divisor_square(t, d_square) : d_square;
         const N factor = guard ? guard_factor(t, mean) : N(1);
         for (size_t i = 0; i < t.p.size(); i++) {
-            const N dhat = factor * d[i] / sqrt(d_mean + N(1e-16)), ehat = factor * e[i] / sqrt(e_square + N(1e-16)), old = t.p[i].theta;
-            t.p[i].theta = old - N(lr_scale) * (exp(rate[i] + w.scalar("learning_rate.step_offset")) * dhat + N(weight_decay) * old);
+            const N dhat = factor * d[i] / sqrt(d_mean + N(1e-16)), ehat = factor * e[i] / sqrt(e_square + N(1e-16)),
+                    old = t.p[i].theta;
+            t.p[i].theta =
+                old - N(lr_scale) * (exp(rate[i] + w.scalar("learning_rate.step_offset")) * dhat + N(weight_decay) * old);
             t.p[i].phi = s.attention ? old - N(lr_scale) * exp(attended_rate[i]) * ehat : t.p[i].theta;
         }
         t.u = gru(w, "tensor_rnn", mean, t.u, affine(w, "global_to_tensor", v));
@@ -253,7 +254,8 @@ template <class N> struct Optimizer {
         N sum(0);
         double count = 0, taking_part = 0;
         for (size_t i = 0; i < tensors.size(); i++)
-            for (const Parameter<N> &p : grads[i].empty() ? std::vector<Parameter<N>>() : tensors[i].p) sum = sum + p.alpha, count++;
+            for (const Parameter<N> &p : grads[i].empty() ? std::vector<Parameter<N>>() : tensors[i].p)
+                sum = sum + p.alpha, count++;
         if (count == 0) return;
         for (size_t i = 0; i < tensors.size(); i++)
             if (!grads[i].empty()) step_tensor(tensors[i], grads[i], sum / N(count)), taking_part++;

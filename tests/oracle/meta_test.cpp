@@ -36,7 +36,8 @@ std::vector<Var> coupled_gradient(const std::vector<Var> &x) {
 // log-cosh wells: sum log((e^{x-i} + e^{i-x}) / 2)
 Var wells_loss(const std::vector<Var> &x) {
     Var sum(0.0);
-    for (size_t i = 0; i < x.size(); i++) sum = sum + log((exp(x[i] - Var(double(i) / 2)) + exp(Var(double(i) / 2) - x[i])) / Var(2));
+    for (size_t i = 0; i < x.size(); i++)
+        sum = sum + log((exp(x[i] - Var(double(i) / 2)) + exp(Var(double(i) / 2) - x[i])) / Var(2));
     return sum;
 }
 std::vector<Var> wells_gradient(const std::vector<Var> &x) {
@@ -58,7 +59,8 @@ struct FunctionTask {
     Function f;
     std::vector<double> start;
     size_t counts[2];
-    explicit FunctionTask(const Function &function, std::vector<double> from) : f(function), start(std::move(from)), counts{1, function.n - 1} {}
+    explicit FunctionTask(const Function &function, std::vector<double> from)
+        : f(function), start(std::move(from)), counts{1, function.n - 1} {}
     static FunctionTask &of(void *self) { return *static_cast<FunctionTask *>(self); }
     std::vector<Var> at(const float *const *params) const {
         std::vector<Var> x = {Var(params[0][0])};

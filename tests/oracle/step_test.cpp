@@ -86,8 +86,8 @@ StepCase step_case(unsigned number, OracleCase &c) {
     s.resting = number % 3 == 1 ? 0.4 : 0;
     s.guard = number % 15 == 0 || number % 15 == 7; // default shapes and others; long enough to be held
     if (s.guard) s.steps = 125, s.flavour = int(number / 15 % 3), s.resting = 0;
-    s.rising = number % 2 || c.shape.S == 1; // with one timescale there is no floor for rates that die
-    s.late = s.guard && number / 15 % 2; // grows old at once, in the midst of the run
+    s.rising = number % 2 || c.shape.S == 1;         // with one timescale there is no floor for rates that die
+    s.late = s.guard && number / 15 % 2;             // grows old at once, in the midst of the run
     if (s.guard) s.init_lr = s.rising ? 1e-5 : 1e-2; // so that what is held is seen in the parameters, and rounding is not
     return s;
 }

@@ -12,12 +12,14 @@ struct OracleCase {
 
     explicit OracleCase(unsigned number, bool defaults = false) : random(number * 7919u + 13u) {
         if (!defaults) {
-            shape.P = 1 + int(random() % 17), shape.T = 1 + int(random() % 20), shape.G = 1 + int(random() % 20), shape.S = 1 + int(random() % 6);
+            shape.P = 1 + int(random() % 17), shape.T = 1 + int(random() % 20), shape.G = 1 + int(random() % 20),
+            shape.S = 1 + int(random() % 6);
             shape.products = random() % 2, shape.relative = random() % 2, shape.shortcut = random() % 2;
         }
         shape.attention = random() % 2;
         char options[200];
-        snprintf(options, sizeof options, "param=%d,tensor=%d,global=%d,scales=%d,attention=%d,grad_products=%d,relative_lr=%d,gradient_shortcut=%d",
+        snprintf(options, sizeof options,
+                 "param=%d,tensor=%d,global=%d,scales=%d,attention=%d,grad_products=%d,relative_lr=%d,gradient_shortcut=%d",
                  shape.P, shape.T, shape.G, shape.S, shape.attention, shape.products, shape.relative, shape.shortcut);
         EXPECT_EQ(lopt_weights_init(options, number, &weights.p), LOPT_OK) << lopt_last_error();
         for (size_t i = 0; i < lopt_weights_count(weights.p); i++) lopt_weights_data(weights.p)[i] += float(0.1 * normal());

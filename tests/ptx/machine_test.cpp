@@ -56,13 +56,15 @@ TEST(PtxMachine, BlocksMayNotMeet) {
 }
 
 TEST(PtxMachine, LaunchesThatBeginEarlyWaitForThoseBefore) {
-    const std::string wait = "griddepcontrol.wait;\n", read = "ld.global.u32 %r6, [%rd3];\n", write = "st.global.u32 [%rd3], %r1;\n";
+    const std::string wait = "griddepcontrol.wait;\n", read = "ld.global.u32 %r6, [%rd3];\n",
+                      write = "st.global.u32 [%rd3], %r1;\n";
     Bench b;
     EXPECT_EQ(b.run(read + wait, 1, 64, true), "") << "what the host has written is there";
     expect_fault(b.run(write + wait, 1, 64, true), "writes without having waited");
     EXPECT_EQ(b.run(wait + "griddepcontrol.launch_dependents;\n" + write, 1, 64, true), "");
     expect_fault(b.run(read + wait, 1, 64, true), "reads what a kernel wrote without having waited");
-    expect_fault(b.run("griddepcontrol.launch_dependents;\n" + wait, 1, 64, true), "lets the next launch begin without having waited");
+    expect_fault(b.run("griddepcontrol.launch_dependents;\n" + wait, 1, 64, true),
+                 "lets the next launch begin without having waited");
     expect_fault(b.run("", 1, 64, true), "ends without having waited");
     EXPECT_EQ(b.run(read + write), "") << "others begin when those before have ended";
 }

@@ -26,7 +26,7 @@ enum class Kind {
     PREFETCH,
     SLEEP,
     FOLLOW, // waits for the launches before
-    LEAD, // lets the next one begin
+    LEAD,   // lets the next one begin
     BRANCH,
     RETURN,
     BARRIER,
@@ -69,7 +69,7 @@ struct Kernel {
     std::vector<Parameter> params;
     size_t param_bytes = 0, shared_bytes = 0, local_bytes = 0;
     int registers = 0;
-    bool follows = false; // may begin before the launches before it have ended
+    bool follows = false;                             // may begin before the launches before it have ended
     bool signals = false;                             // somewhere in its code
     std::vector<std::pair<int, uint64_t>> constants;  // registers with a value for all lanes and for ever
     std::vector<std::pair<int, std::string>> special; // registers such as %tid.x

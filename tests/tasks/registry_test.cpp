@@ -70,21 +70,29 @@ TEST_P(EveryInstance, HessianProductAgreesWithDifferencesOfTheGradient) {
     for (uint64_t step = 0; step < (masked ? 60 : 1); step++) { // a mask of 99 % leaves nothing at most steps
         const std::vector<float> x = c.start(3), v = direction(c.total, 5), w = direction(c.total, 6);
         const std::vector<float> hv = c.product(1, step, x, v), hw = c.product(1, step, x, w);
-        if (!masked) { EXPECT_NEAR(dot(w, hv), dot(v, hw), 1e-3 * (norm(hv) + norm(hw) + 1e-6)); }
+        if (!masked) {
+            EXPECT_NEAR(dot(w, hv), dot(v, hw), 1e-3 * (norm(hv) + norm(hw) + 1e-6));
+        }
         double best = INFINITY, best_dot = INFINITY; // in units of what they may be
         for (double h : {1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4}) {
             const double h_scaled = h * std::fmax(1.0, norm(x)) / std::sqrt(double(c.total));
-            const std::vector<float> plus = c.gradient(1, step, moved(x, v, h_scaled)), minus = c.gradient(1, step, moved(x, v, -h_scaled));
+            const std::vector<float> plus = c.gradient(1, step, moved(x, v, h_scaled)),
+                                     minus = c.gradient(1, step, moved(x, v, -h_scaled));
             std::vector<float> jv(c.total), error(c.total);
-            for (size_t i = 0; i < c.total; i++) jv[i] = float((double(plus[i]) - minus[i]) / (2 * h_scaled)), error[i] = jv[i] - hv[i];
+            for (size_t i = 0; i < c.total; i++)
+                jv[i] = float((double(plus[i]) - minus[i]) / (2 * h_scaled)), error[i] = jv[i] - hv[i];
             best = std::fmin(best, norm(error) / (0.02 * norm(hv) + 2e-3));
             best_dot = std::fmin(best_dot, std::fabs(dot(w, jv) - dot(v, hw)) / (0.02 * std::fmax(norm(jv), norm(hw)) + 2e-3));
         }
         EXPECT_LE(best_dot, 1);
-        if (!masked) { EXPECT_LE(best, 1); }
+        if (!masked) {
+            EXPECT_LE(best, 1);
+        }
         seen = std::fmax(seen, norm(hw));
     }
-    if (masked) { EXPECT_GT(seen, 0); } // else a piecewise linear task has none
+    if (masked) {
+        EXPECT_GT(seen, 0);
+    } // else a piecewise linear task has none
 }
 
 TEST_P(EveryInstance, StartDataAndDrawsFollowTheirSeeds) {
@@ -144,7 +152,8 @@ TEST(Registry, IsDescribed) {
         EXPECT_GT(std::string(f->summary).size(), 5u);
         EXPECT_GT(std::string(f->formula).size(), 3u);
         EXPECT_GT(f->num_instances, 0u);
-        EXPECT_EQ(f->num_keys >= TRANSFORM_KEYS, task_family_at(i, isa_current()) != nullptr) << "a family has keys, a group has none";
+        EXPECT_EQ(f->num_keys >= TRANSFORM_KEYS, task_family_at(i, isa_current()) != nullptr)
+            << "a family has keys, a group has none";
         for (size_t k = 0; k < f->num_keys; k++) {
             EXPECT_GE(f->keys[k].default_value, f->keys[k].min) << f->name << " " << f->keys[k].name;
             EXPECT_LE(f->keys[k].default_value, f->keys[k].max);
@@ -152,12 +161,45 @@ TEST(Registry, IsDescribed) {
         }
     }
     EXPECT_EQ(lopt_family_get(lopt_family_count()), nullptr);
-    for (const char *wanted :
-         {"quadratic", "bowl", "ackley", "beale", "booth", "branin", "log_sum_exp", "matyas", "michalewicz", "rosenbrock", "styblinski_tang",
-          "softmax_regression", "mlp", "matmul", "log_objective", "rescale", "norm", "sum", "sparse_gradient", "sparse_softmax", "dependency_chain",
-          "min_max_well", "outward_snake", "sum_of_quadratics", "projection_quadratic", "digits_softmax", "digits_mlp", "digits_wide", "digits_deep",
-          "digits_conv", "digits_autoencoder", "char_rnn", "char_attention", "factorisation", "rosenbrock_100", "poisson_regression", "teacher_mlp",
-          "mnist_mlp", "cifar10_mlp"})
+    for (const char *wanted : {"quadratic",
+                               "bowl",
+                               "ackley",
+                               "beale",
+                               "booth",
+                               "branin",
+                               "log_sum_exp",
+                               "matyas",
+                               "michalewicz",
+                               "rosenbrock",
+                               "styblinski_tang",
+                               "softmax_regression",
+                               "mlp",
+                               "matmul",
+                               "log_objective",
+                               "rescale",
+                               "norm",
+                               "sum",
+                               "sparse_gradient",
+                               "sparse_softmax",
+                               "dependency_chain",
+                               "min_max_well",
+                               "outward_snake",
+                               "sum_of_quadratics",
+                               "projection_quadratic",
+                               "digits_softmax",
+                               "digits_mlp",
+                               "digits_wide",
+                               "digits_deep",
+                               "digits_conv",
+                               "digits_autoencoder",
+                               "char_rnn",
+                               "char_attention",
+                               "factorisation",
+                               "rosenbrock_100",
+                               "poisson_regression",
+                               "teacher_mlp",
+                               "mnist_mlp",
+                               "cifar10_mlp"})
         EXPECT_EQ(names.count(wanted), 1u) << wanted;
 }
 

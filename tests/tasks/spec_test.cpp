@@ -25,14 +25,29 @@ TEST(Spec, CanonicalNamesLeaveOutDefaults) {
 TEST(Spec, RefusesWithAHint) {
     const struct {
         const char *spec, *says;
-    } cases[] = {{"quadratik", "quadratic"},       {"", ""},                        {":n=3", ""},
-                 {"quadratic:", ""},               {"quadratic:m=3", "n"},          {"quadratic:n", "n"},
-                 {"quadratic:n=", "n"},            {"quadratic:n=0", "from"},       {"quadratic:n=2.5", "whole"},
-                 {"quadratic:n=1e9", "from"},      {"quadratic:n=nan", "from"},     {"quadratic:n=3x4", "left over"},
-                 {"quadratic:n=3,n=4", "n"},       {"quadratic:n=3,", ""},          {"quadratic:n=3,,noise=1", ""},
-                 {"mlp:hidden=", "hidden"},        {"mlp:hidden=3x", "hidden"},     {"mlp:hidden=0x3", "from"},
-                 {"mlp:hidden=1x1x1x1x1x1x1x1x1x1x1x1x1x1x1", "hidden"},            {"mlp:batch=1001", "from"},
-                 {"rosenbrock:noise=-1", "from"},  {"rosenbrock:noise=inf", "from"}, {"quadratic:n=3 ", ""}};
+    } cases[] = {{"quadratik", "quadratic"},
+                 {"", ""},
+                 {":n=3", ""},
+                 {"quadratic:", ""},
+                 {"quadratic:m=3", "n"},
+                 {"quadratic:n", "n"},
+                 {"quadratic:n=", "n"},
+                 {"quadratic:n=0", "from"},
+                 {"quadratic:n=2.5", "whole"},
+                 {"quadratic:n=1e9", "from"},
+                 {"quadratic:n=nan", "from"},
+                 {"quadratic:n=3x4", "left over"},
+                 {"quadratic:n=3,n=4", "n"},
+                 {"quadratic:n=3,", ""},
+                 {"quadratic:n=3,,noise=1", ""},
+                 {"mlp:hidden=", "hidden"},
+                 {"mlp:hidden=3x", "hidden"},
+                 {"mlp:hidden=0x3", "from"},
+                 {"mlp:hidden=1x1x1x1x1x1x1x1x1x1x1x1x1x1x1", "hidden"},
+                 {"mlp:batch=1001", "from"},
+                 {"rosenbrock:noise=-1", "from"},
+                 {"rosenbrock:noise=inf", "from"},
+                 {"quadratic:n=3 ", ""}};
     for (const auto &c : cases) {
         lopt_task *t = reinterpret_cast<lopt_task *>(1);
         EXPECT_EQ(lopt_task_create(c.spec, 0, &t), LOPT_ERR_ARGUMENT) << c.spec;
@@ -63,7 +78,8 @@ TEST(Spec, SurvivesNonsense) {
 }
 
 TEST(Spec, ShapeIsThatOfTheTask) {
-    for (const char *spec : {"quadratic:n=2048", "mlp:inputs=5,hidden=8x8x8x8,batch=100", "rosenbrock+quadratic:n=3+mlp:inputs=3,hidden=2,batch=10"}) {
+    for (const char *spec :
+         {"quadratic:n=2048", "mlp:inputs=5,hidden=8x8x8x8,batch=100", "rosenbrock+quadratic:n=3+mlp:inputs=3,hidden=2,batch=10"}) {
         size_t n = 0, counts[16] = {}, only[1] = {};
         ASSERT_EQ(lopt_task_shape(spec, &n, counts, 16), LOPT_OK);
         Corpus c(spec);

@@ -39,7 +39,8 @@ TEST(Config, TableIsSound) {
         for (size_t j = 0; j < i; j++) EXPECT_STRNE(k->name, lopt_config_get(j)->name);
         // what is printed as a value is read as the same value
         std::string text = text_of(defaults.c, i);
-        EXPECT_EQ(config_override(&defaults.c, (std::string(k->name) + "=" + text).c_str()), text.empty() && !strcmp(k->type, "list") ? LOPT_ERR_CONFIG : LOPT_OK)
+        EXPECT_EQ(config_override(&defaults.c, (std::string(k->name) + "=" + text).c_str()),
+                  text.empty() && !strcmp(k->type, "list") ? LOPT_ERR_CONFIG : LOPT_OK)
             << lopt_last_error();
         EXPECT_EQ(text_of(defaults.c, i), text);
     }
@@ -69,7 +70,8 @@ TEST(Config, BoundsOfEveryNumberAreHeld) {
         for (const char *bad : {"-1e30", "1e30", "nan", "inf", "", "5x", " "}) {
             Config config;
             const std::string before = text_of(config.c, i);
-            EXPECT_EQ(config_override(&config.c, (std::string(k->name) + "=" + bad).c_str()), LOPT_ERR_CONFIG) << k->name << "=" << bad;
+            EXPECT_EQ(config_override(&config.c, (std::string(k->name) + "=" + bad).c_str()), LOPT_ERR_CONFIG)
+                << k->name << "=" << bad;
             EXPECT_NE(std::string(lopt_last_error()).find(k->name), std::string::npos) << lopt_last_error();
             EXPECT_EQ(text_of(config.c, i), before);
         }
@@ -129,8 +131,9 @@ TEST(Config, RefusesBadFiles) {
 }
 
 TEST(Config, RefusesContradictions) {
-    for (const char *bad : {"window.min=2000", "horizon.min=20000", "init_lr.min=1", "weights.options=parm=3", "tasks=quadratik:n=20",
-                            "tasks=quadratic:n=0", "tasks=digits_softmax", "tasks=digits_mlp:*", "tasks=mnist_mlp", "tasks=cifar10_mlp:*", "nokey=1", "noequals", "=", ""}) {
+    for (const char *bad : {"window.min=2000", "horizon.min=20000", "init_lr.min=1", "weights.options=parm=3",
+                            "tasks=quadratik:n=20", "tasks=quadratic:n=0", "tasks=digits_softmax", "tasks=digits_mlp:*",
+                            "tasks=mnist_mlp", "tasks=cifar10_mlp:*", "nokey=1", "noequals", "=", ""}) {
         Config config;
         lopt_status status = config_override(&config.c, bad);
         if (status == LOPT_OK) status = config_check(&config.c);

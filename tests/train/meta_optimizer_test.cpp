@@ -49,7 +49,8 @@ TEST_P(Kinds, FollowTheirPapers) {
         float g[2] = {std::sin(float(t)), 3.0f * std::cos(0.3f * float(t))};
         meta_step(&c.c, uint64_t(t - 1), g, &state.s);
         for (int i = 0; i < 2; i++)
-            reference[i].step(c->meta_optimizer, 0.05, c->beta1, c->beta2, c->epsilon, c->meta_optimizer == META_ADAMW ? 0.1 : 0.0, g[i], t);
+            reference[i].step(c->meta_optimizer, 0.05, c->beta1, c->beta2, c->epsilon, c->meta_optimizer == META_ADAMW ? 0.1 : 0.0,
+                              g[i], t);
     }
     for (int i = 0; i < 2; i++) {
         EXPECT_NEAR(state.s.weights[i], reference[i].w, 1e-5);

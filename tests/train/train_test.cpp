@@ -15,9 +15,16 @@
 namespace {
 
 // A run of seconds that touches every part: noise, batches, attention, second derivatives, restarts.
-const std::vector<std::string> small_run = {
-    "iterations=12",       "particles=5",      "tasks=quadratic:n=5,noise=0.5;rosenbrock;softmax_regression:features=4,sep=2,batch=20",
-    "horizon.kind=log_uniform", "horizon.min=8", "horizon.max=60", "window.min=4", "window.mean=6", "window.max=20", "checkpoint.every=5"};
+const std::vector<std::string> small_run = {"iterations=12",
+                                            "particles=5",
+                                            "tasks=quadratic:n=5,noise=0.5;rosenbrock;softmax_regression:features=4,sep=2,batch=20",
+                                            "horizon.kind=log_uniform",
+                                            "horizon.min=8",
+                                            "horizon.max=60",
+                                            "window.min=4",
+                                            "window.mean=6",
+                                            "window.max=20",
+                                            "checkpoint.every=5"};
 
 struct Trained {
     lopt_status status = LOPT_OK;
@@ -37,7 +44,8 @@ int watch(void *self, const lopt_train_progress *p) {
     return !p->note && p->iteration == w->stop_at;
 }
 
-Trained train(const std::string &dir, std::vector<std::string> overrides, int resume = 0, uint64_t stop_at = 0, const char *config = nullptr) {
+Trained train(const std::string &dir, std::vector<std::string> overrides, int resume = 0, uint64_t stop_at = 0,
+              const char *config = nullptr) {
     Trained t;
     Watch w = {&t, stop_at};
     std::vector<const char *> pointers;
@@ -62,7 +70,8 @@ std::vector<std::string> with(std::vector<std::string> base, const std::string &
 std::vector<float> weights_in(const std::string &dir) {
     Weights w;
     EXPECT_EQ(lopt_weights_load((dir + "/weights.safetensors").c_str(), &w.p), LOPT_OK) << lopt_last_error();
-    return w.p ? std::vector<float>(lopt_weights_data(w.p), lopt_weights_data(w.p) + lopt_weights_count(w.p)) : std::vector<float>();
+    return w.p ? std::vector<float>(lopt_weights_data(w.p), lopt_weights_data(w.p) + lopt_weights_count(w.p))
+               : std::vector<float>();
 }
 
 // Metrics without the seconds, the only thing in them that depends on the machine.
@@ -79,8 +88,8 @@ std::string metrics_of(const std::string &dir) {
 TEST(Train, LearnsAndReports) {
     ScratchDir dir;
     Trained t = train(dir / "run", {"iterations=300", "particles=8", "tasks=quadratic:n=6;bowl:c=1", "weights.options=attention=0",
-                                    "window.min=20", "window.mean=0", "horizon.windows_mean=2", "init_lr.min=1e-3", "init_lr.max=0.1",
-                                    "meta_optimizer.learning_rate=0.005"});
+                                    "window.min=20", "window.mean=0", "horizon.windows_mean=2", "init_lr.min=1e-3",
+                                    "init_lr.max=0.1", "meta_optimizer.learning_rate=0.005"});
     ASSERT_EQ(t.status, LOPT_OK) << lopt_last_error();
     EXPECT_EQ(t.stopped, 0);
     ASSERT_EQ(t.seen.size(), 300u);
@@ -93,7 +102,8 @@ TEST(Train, LearnsAndReports) {
     ASSERT_EQ(lopt_weights_load((dir / "run/weights.safetensors").c_str(), &w.p), LOPT_OK);
     EXPECT_EQ(lopt_weights_option(w.p, "attention"), 0);
     const std::string provenance = lopt_weights_provenance(w.p);
-    for (const char *key : {"configuration", "seed", "corpus", "meta_iterations"}) EXPECT_NE(provenance.find(key), std::string::npos);
+    for (const char *key : {"configuration", "seed", "corpus", "meta_iterations"})
+        EXPECT_NE(provenance.find(key), std::string::npos);
     EXPECT_TRUE(std::filesystem::exists(dir / "run/config.json"));
 }
 
@@ -127,7 +137,7 @@ TEST(Train, SaysWhenRandomWeightsStayAsTheyAre) {
 
 // Every estimator, with as few pairs as each can have.
 class Estimators : public ::testing::TestWithParam<const char *> {
-  protected:
+protected:
     const std::vector<std::string> run = with(with(small_run, std::string("estimator=") + GetParam()), "es.pairs=2");
 };
 INSTANTIATE_TEST_SUITE_P(All, Estimators, ::testing::Values("tbptt", "es", "pes", "nres", "mix"));
@@ -163,7 +173,8 @@ TEST_P(Estimators, SameBitsWhenStoppedAndResumedAnywhere) {
         EXPECT_EQ(t.seen.front().iteration, stop + 1);
         EXPECT_EQ(weights_in(dir / "whole"), weights_in(path)) << stop;
         EXPECT_EQ(metrics_of(dir / "whole"), metrics_of(path)) << stop;
-        EXPECT_EQ(read_file(dir / "whole/checkpoint-0000000012.safetensors"), read_file(path + "/checkpoint-0000000012.safetensors"));
+        EXPECT_EQ(read_file(dir / "whole/checkpoint-0000000012.safetensors"),
+                  read_file(path + "/checkpoint-0000000012.safetensors"));
     }
 }
 
@@ -182,8 +193,14 @@ void save_wild_weights(const std::string &path) {
 TEST_P(Estimators, DivergenceCostsTheCapAndNothingElse) {
     ScratchDir dir;
     save_wild_weights(dir / "wild.safetensors");
-    const std::vector<std::string> wild = {std::string("estimator=") + GetParam(), "es.pairs=2", "tasks=beale", "weights.from=" + (dir / "wild.safetensors"),
-                                           "iterations=4", "particles=6", "loss_cap=3", "average=0"};
+    const std::vector<std::string> wild = {std::string("estimator=") + GetParam(),
+                                           "es.pairs=2",
+                                           "tasks=beale",
+                                           "weights.from=" + (dir / "wild.safetensors"),
+                                           "iterations=4",
+                                           "particles=6",
+                                           "loss_cap=3",
+                                           "average=0"};
     Trained t = train(dir / "run", wild);
     ASSERT_EQ(t.status, LOPT_OK) << lopt_last_error();
     for (const lopt_train_progress &p : t.seen) {
@@ -194,14 +211,16 @@ TEST_P(Estimators, DivergenceCostsTheCapAndNothingElse) {
     }
     Weights start;
     ASSERT_EQ(lopt_weights_load((dir / "wild.safetensors").c_str(), &start.p), LOPT_OK);
-    EXPECT_EQ(weights_in(dir / "run"), std::vector<float>(lopt_weights_data(start.p), lopt_weights_data(start.p) + lopt_weights_count(start.p)));
+    EXPECT_EQ(weights_in(dir / "run"),
+              std::vector<float>(lopt_weights_data(start.p), lopt_weights_data(start.p) + lopt_weights_count(start.p)));
 }
 
 TEST_P(Estimators, LearnsAndCountsItsSteps) {
     ScratchDir dir;
-    Trained t = train(dir / "run", {std::string("estimator=") + GetParam(), "es.pairs=4", "es.sigma=0.02", "iterations=60", "particles=8", "tasks=quadratic:n=4",
-                                    "weights.options=attention=0,param=3,tensor=3,global=2", "window.min=10", "window.mean=0", "horizon.windows_mean=1",
-                                    "init_lr.min=1e-3", "init_lr.max=1e-3", "meta_optimizer.learning_rate=0.1"});
+    Trained t = train(dir / "run", {std::string("estimator=") + GetParam(), "es.pairs=4", "es.sigma=0.02", "iterations=60",
+                                    "particles=8", "tasks=quadratic:n=4", "weights.options=attention=0,param=3,tensor=3,global=2",
+                                    "window.min=10", "window.mean=0", "horizon.windows_mean=1", "init_lr.min=1e-3",
+                                    "init_lr.max=1e-3", "meta_optimizer.learning_rate=0.1"});
     ASSERT_EQ(t.status, LOPT_OK) << lopt_last_error();
     double first = 0, last = 0;
     for (int i = 0; i < 10; i++) first += t.seen[i].meta_loss / 10, last += t.seen[50 + i].meta_loss / 10;
@@ -213,7 +232,8 @@ TEST_P(Estimators, LearnsAndCountsItsSteps) {
 
 TEST(Train, PerturbationsReachAttentionWithoutSecondDerivatives) {
     ScratchDir dir;
-    EXPECT_TRUE(train(dir / "a", with(with(with(small_run, "second_derivatives=false"), "iterations=2"), "estimator=pes")).notes.empty());
+    EXPECT_TRUE(
+        train(dir / "a", with(with(with(small_run, "second_derivatives=false"), "iterations=2"), "estimator=pes")).notes.empty());
 }
 
 TEST(Train, KilledBetweenCheckpointsGoesOnFromTheLast) {
@@ -316,7 +336,8 @@ TEST(Train, GoesOnFromAWeightsFile) {
     std::filesystem::remove(file); // the run does not need it any more
     EXPECT_EQ(train(dir / "second", {}, 1).status, LOPT_OK) << lopt_last_error();
     // killed before its first checkpoint: it begins again from the file
-    ASSERT_EQ(train(dir / "third", with(small_run, "weights.from=" + dir / "second/weights.safetensors"), 0, 3).status, LOPT_OK) << lopt_last_error();
+    ASSERT_EQ(train(dir / "third", with(small_run, "weights.from=" + dir / "second/weights.safetensors"), 0, 3).status, LOPT_OK)
+        << lopt_last_error();
     for (const auto &entry : std::filesystem::directory_iterator(dir / "third"))
         if (entry.path().filename() != "config.json") std::filesystem::remove(entry.path());
     EXPECT_EQ(train(dir / "third", {}, 1).status, LOPT_OK) << lopt_last_error();
@@ -355,7 +376,8 @@ TEST(Train, FullDiskKeepsTheLastCheckpoint) {
     EXPECT_EQ(status, LOPT_ERR_IO) << sentence;
     EXPECT_EQ(weights_in(dir / "run"), before);
     for (auto &entry : std::filesystem::directory_iterator(dir / "run"))
-        EXPECT_EQ(entry.path().string().find("tmp"), entry.path().string().rfind("tmp/lopt-test") == std::string::npos ? std::string::npos : 1u);
+        EXPECT_EQ(entry.path().string().find("tmp"),
+                  entry.path().string().rfind("tmp/lopt-test") == std::string::npos ? std::string::npos : 1u);
     EXPECT_EQ(train(dir / "run", {}, 1).status, LOPT_OK) << lopt_last_error();
     ASSERT_EQ(train(dir / "whole", small_run).status, LOPT_OK);
     EXPECT_EQ(weights_in(dir / "whole"), weights_in(dir / "run"));

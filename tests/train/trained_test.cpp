@@ -62,9 +62,10 @@ TEST(TrainedWeights, CanBeRowsAndAllButSome) {
 }
 
 TEST(TrainedWeights, MustExist) {
-    for (const std::string wrong : {"weights.trained=learning_rates.*", "weights.trained=update.*;x", "weights.trained=attention.*",
-                                    "weights.trained=*;!x", "weights.trained=update.kernel[2:3]", "weights.trained=update.kernel[1:1]",
-                                    "weights.trained=update.kernel[0:1", "weights.trained=!"}) {
+    for (const std::string wrong :
+         {"weights.trained=learning_rates.*", "weights.trained=update.*;x", "weights.trained=attention.*", "weights.trained=*;!x",
+          "weights.trained=update.kernel[2:3]", "weights.trained=update.kernel[1:1]", "weights.trained=update.kernel[0:1",
+          "weights.trained=!"}) {
         Bench b({wrong}, "param=2,tensor=2,global=2,attention=0");
         float *mask = nullptr;
         EXPECT_EQ(trained_mask(&b.c.weights_trained, &b.w.p->layout, &mask), LOPT_ERR_CONFIG);
@@ -130,8 +131,14 @@ TEST(TrainedWeights, AloneChangeInATraining) {
     ASSERT_EQ(lopt_weights_init("param=2,tensor=2,global=2", 3, &start.p), LOPT_OK);
     ASSERT_EQ(lopt_weights_save(start.p, (dir.path + "/start").c_str()), LOPT_OK);
     const std::string from = "weights.from=" + dir.path + "/start", out = dir.path + "/run";
-    const char *overrides[] = {from.c_str(), READOUT, "iterations=3", "particles=3", "tasks=quadratic:n=3", "window.max=50",
-                               "meta_optimizer.kind=adamw", "meta_optimizer.weight_decay=0.1"};
+    const char *overrides[] = {from.c_str(),
+                               READOUT,
+                               "iterations=3",
+                               "particles=3",
+                               "tasks=quadratic:n=3",
+                               "window.max=50",
+                               "meta_optimizer.kind=adamw",
+                               "meta_optimizer.weight_decay=0.1"};
     lopt_train_options o = LOPT_TRAIN_OPTIONS_INIT;
     o.overrides = overrides;
     o.num_overrides = sizeof overrides / sizeof overrides[0];

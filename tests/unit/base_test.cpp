@@ -63,7 +63,8 @@ TEST(Nearest, FewestEdits) {
     EXPECT_STREQ(lopt_nearest_name("rosenbruck", names, 4), "rosenbrock");
     EXPECT_STREQ(lopt_nearest_name("bale", names, 4), "beale");
     EXPECT_STREQ(lopt_nearest_name("", names, 4), "booth"); // the first of the shortest
-    EXPECT_STREQ(lopt_nearest_name(std::string(10000, 'q').c_str(), names, 4), lopt_nearest_name(std::string(300, 'q').c_str(), names, 4));
+    EXPECT_STREQ(lopt_nearest_name(std::string(10000, 'q').c_str(), names, 4),
+                 lopt_nearest_name(std::string(300, 'q').c_str(), names, 4));
 }
 
 TEST(Layout, CountsAndOrderOfTheFormat) {
@@ -75,8 +76,8 @@ TEST(Layout, CountsAndOrderOfTheFormat) {
     weight_layout_make(d, &l);
     EXPECT_EQ(l.count, 12093u - 14);
     size_t at = 0;
-    const char *first_names[] = {"param_rnn.gate_kernel", "param_rnn.gate_bias", "param_rnn.candidate_kernel", "param_rnn.candidate_bias",
-                                 "param_rnn.initial_state", "tensor_rnn.gate_kernel"};
+    const char *first_names[] = {"param_rnn.gate_kernel",    "param_rnn.gate_bias",     "param_rnn.candidate_kernel",
+                                 "param_rnn.candidate_bias", "param_rnn.initial_state", "tensor_rnn.gate_kernel"};
     for (int i = 0; i < 6; i++) EXPECT_STREQ(l.tensor[i].name, first_names[i]);
     EXPECT_STREQ(l.tensor[WEIGHT_TENSORS - 1].name, "learning_rate.step_offset");
     for (const weight_tensor &t : l.tensor) { // without holes
@@ -92,7 +93,9 @@ TEST(Layout, CountsAndOrderOfTheFormat) {
 }
 
 TEST(Layout, FlagsTakeFeaturesAway) {
-    auto features = [](int products, int rate, int scales) { return dims_features(lopt_dims{10, 30, 20, scales, 1, products, rate, 1}); };
+    auto features = [](int products, int rate, int scales) {
+        return dims_features(lopt_dims{10, 30, 20, scales, 1, products, rate, 1});
+    };
     EXPECT_EQ(features(1, 1, 4), 12);
     EXPECT_EQ(features(0, 1, 4), 9);
     EXPECT_EQ(features(1, 0, 4), 11);

@@ -4,7 +4,17 @@
 
 #include <stddef.h>
 
-typedef enum probe { PROBE_EXP2, PROBE_LOG2, PROBE_LOG1P, PROBE_SIGMOID, PROBE_TANH, PROBE_ASINH, PROBE_RSQRT, PROBE_RCP, PROBES } probe;
+typedef enum probe {
+    PROBE_EXP2,
+    PROBE_LOG2,
+    PROBE_LOG1P,
+    PROBE_SIGMOID,
+    PROBE_TANH,
+    PROBE_ASINH,
+    PROBE_RSQRT,
+    PROBE_RCP,
+    PROBES
+} probe;
 
 /* out[i] = the function of in[i]; n a multiple of 16. */
 typedef void (*probe_function)(probe which, const float *in, float *out, size_t n);

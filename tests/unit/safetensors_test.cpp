@@ -22,8 +22,8 @@ std::string container(std::string header, const std::string &data) {
     return out + header + data;
 }
 std::string tensor(const std::string &name, const std::string &shape, size_t begin, size_t end, const std::string &dtype = "F32") {
-    return "\"" + name + "\":{\"dtype\":\"" + dtype + "\",\"shape\":" + shape + ",\"data_offsets\":[" + std::to_string(begin) + "," +
-           std::to_string(end) + "]}";
+    return "\"" + name + "\":{\"dtype\":\"" + dtype + "\",\"shape\":" + shape + ",\"data_offsets\":[" + std::to_string(begin) +
+           "," + std::to_string(end) + "]}";
 }
 const std::string sixteen(16, 'a');
 
@@ -53,11 +53,13 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values(
         Bad{"empty", "", "truncated"}, Bad{"seven bytes", "1234567", "truncated"},
         Bad{"huge header", std::string("\xff\xff\xff\xff\xff\xff\xff\x7f{}      ", 16), "truncated"},
-        Bad{"overflowing header", std::string(8, '\xff') + "{}      ", "truncated"},
-        Bad{"no brace", container("[]", ""), "{"}, Bad{"not json", container("{\"a\":", ""), "JSON"},
-        Bad{"trailing junk", container("{} x", ""), "JSON"}, Bad{"unpadded", std::string("\x02\0\0\0\0\0\0\0{}", 10), "8"},
-        Bad{"duplicate tensor", container("{" + tensor("a", "[2]", 0, 8) + "," + tensor("a", "[2]", 8, 16) + "}", sixteen), "duplicate"},
-        Bad{"duplicate key within", container("{\"a\":{\"dtype\":\"F32\",\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}", sixteen), "duplicate"},
+        Bad{"overflowing header", std::string(8, '\xff') + "{}      ", "truncated"}, Bad{"no brace", container("[]", ""), "{"},
+        Bad{"not json", container("{\"a\":", ""), "JSON"}, Bad{"trailing junk", container("{} x", ""), "JSON"},
+        Bad{"unpadded", std::string("\x02\0\0\0\0\0\0\0{}", 10), "8"},
+        Bad{"duplicate tensor", container("{" + tensor("a", "[2]", 0, 8) + "," + tensor("a", "[2]", 8, 16) + "}", sixteen),
+            "duplicate"},
+        Bad{"duplicate key within",
+            container("{\"a\":{\"dtype\":\"F32\",\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}", sixteen), "duplicate"},
         Bad{"hole at the start", container("{" + tensor("a", "[2]", 8, 16) + "}", sixteen), "a"},
         Bad{"hole between", container("{" + tensor("a", "[1]", 0, 4) + "," + tensor("b", "[2]", 8, 16) + "}", sixteen), "b"},
         Bad{"overlap", container("{" + tensor("a", "[3]", 0, 12) + "," + tensor("b", "[2]", 8, 16) + "}", sixteen), "b"},
@@ -78,7 +80,8 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{"metadata not strings", container("{\"__metadata__\":{\"k\":3}}", ""), "k"},
         Bad{"wrong checksum", container("{\"__metadata__\":{\"checksum\":\"0123456789abcdef\"}}", ""), "checksum"},
         Bad{"malformed checksum", container("{\"__metadata__\":{\"checksum\":\"xyz\"}}", ""), "checksum"},
-        Bad{"lopt's, its checksum renamed", container("{\"__metadata__\":{\"lopt_version\":\"1\",\"checksun\":\"0123456789abcdef\"}}", ""), "checksum"}));
+        Bad{"lopt's, its checksum renamed",
+            container("{\"__metadata__\":{\"lopt_version\":\"1\",\"checksun\":\"0123456789abcdef\"}}", ""), "checksum"}));
 
 TEST(Safetensors, OthersFilesLoad) {
     ScratchDir dir;
@@ -86,12 +89,15 @@ TEST(Safetensors, OthersFilesLoad) {
     std::string data(8, '\0');
     const float two[2] = {1.5f, -2.0f};
     std::memcpy(&data[0], two, 8);
-    write_file(dir / "f", container("{\"__metadata__\":{\"by\":\"another\"}," + tensor("b", "[1,1]", 4, 8) + "," + tensor("a", "[1]", 0, 4) + "}", data));
+    write_file(dir / "f", container("{\"__metadata__\":{\"by\":\"another\"}," + tensor("b", "[1,1]", 4, 8) + "," +
+                                        tensor("a", "[1]", 0, 4) + "}",
+                                    data));
     ASSERT_EQ(safetensors_open((dir / "f").c_str(), &f), LOPT_OK) << lopt_last_error();
     EXPECT_STREQ(safetensors_metadata(f, "by"), "another");
     EXPECT_EQ(safetensors_metadata(f, "checksum"), nullptr);
     ASSERT_EQ(safetensors_num_tensors(f), 2u);
-    const safetensors_tensor b = {"b", SAFETENSORS_F32, 2, {1, 1}}, wrong = {"b", SAFETENSORS_F32, 1, {1}}, none = {"c", SAFETENSORS_F32, 1, {1}};
+    const safetensors_tensor b = {"b", SAFETENSORS_F32, 2, {1, 1}}, wrong = {"b", SAFETENSORS_F32, 1, {1}},
+                             none = {"c", SAFETENSORS_F32, 1, {1}};
     const void *bytes = nullptr;
     ASSERT_EQ(safetensors_data(f, &b, &bytes), LOPT_OK);
     EXPECT_EQ(std::memcmp(bytes, &two[1], 4), 0);

@@ -70,7 +70,8 @@ INSTANTIATE_TEST_SUITE_P(All, VfFunction,
                                            Range{PROBE_RCP, "rcp", rcp, -1, 1e30, true, 5e-7, 0}));
 
 TEST(Vf, ExtremesAreFinite) {
-    const std::vector<float> x = {0, -0.0f, 1e-38f, -1e-38f, 3e38f, -3e38f, 1e18f, -1e18f, 200, -200, 1, -1, 5e8f, -5e8f, 1e10f, -1e10f};
+    const std::vector<float> x = {0,   -0.0f, 1e-38f, -1e-38f, 3e38f, -3e38f, 1e18f, -1e18f,
+                                  200, -200,  1,      -1,      5e8f,  -5e8f,  1e10f, -1e10f};
     std::vector<float> y(x.size());
     for (probe_function f : available())
         for (probe which : {PROBE_SIGMOID, PROBE_TANH, PROBE_ASINH}) {

@@ -32,8 +32,9 @@ Moments moments(const lopt_weights *w, weight_id id) {
 TEST(WeightsInit, FollowsTheTableOfTheFormat) {
     Weights w;
     ASSERT_EQ(lopt_weights_init("param=64,tensor=200,global=200,scales=8", 12, &w.p), LOPT_OK) << lopt_last_error();
-    for (weight_id id : {W_PARAM_GATE_KERNEL, W_PARAM_CANDIDATE_KERNEL, W_TENSOR_GATE_KERNEL, W_TENSOR_CANDIDATE_KERNEL, W_GLOBAL_GATE_KERNEL,
-                         W_GLOBAL_CANDIDATE_KERNEL, W_TENSOR_TO_PARAM_KERNEL, W_GLOBAL_TO_PARAM_KERNEL, W_GLOBAL_TO_TENSOR_KERNEL}) {
+    for (weight_id id :
+         {W_PARAM_GATE_KERNEL, W_PARAM_CANDIDATE_KERNEL, W_TENSOR_GATE_KERNEL, W_TENSOR_CANDIDATE_KERNEL, W_GLOBAL_GATE_KERNEL,
+          W_GLOBAL_CANDIDATE_KERNEL, W_TENSOR_TO_PARAM_KERNEL, W_GLOBAL_TO_PARAM_KERNEL, W_GLOBAL_TO_TENSOR_KERNEL}) {
         const Moments m = moments(w.p, id);
         const weight_tensor &t = w.p->layout.tensor[id];
         const double want = 0.5 / std::sqrt(double(t.rows)), error = want / std::sqrt(double(t.count));
@@ -43,9 +44,17 @@ TEST(WeightsInit, FollowsTheTableOfTheFormat) {
     const struct {
         weight_id id;
         float value;
-    } constants[] = {{W_PARAM_GATE_BIAS, 2.2f}, {W_TENSOR_GATE_BIAS, 2.2f}, {W_GLOBAL_GATE_BIAS, 2.2f}, {W_PARAM_CANDIDATE_BIAS, 0},
-                     {W_TENSOR_TO_PARAM_BIAS, 0}, {W_GLOBAL_TO_TENSOR_BIAS, 0}, {W_SCALE_DECAY_BIAS, 3.2f}, {W_INPUT_DECAY_BIAS, 2.2f},
-                     {W_LEARNING_RATE_KERNEL, 0}, {W_LEARNING_RATE_BIAS, 0}, {W_LEARNING_RATE_MOMENTUM_LOGIT, 3.2f},
+    } constants[] = {{W_PARAM_GATE_BIAS, 2.2f},
+                     {W_TENSOR_GATE_BIAS, 2.2f},
+                     {W_GLOBAL_GATE_BIAS, 2.2f},
+                     {W_PARAM_CANDIDATE_BIAS, 0},
+                     {W_TENSOR_TO_PARAM_BIAS, 0},
+                     {W_GLOBAL_TO_TENSOR_BIAS, 0},
+                     {W_SCALE_DECAY_BIAS, 3.2f},
+                     {W_INPUT_DECAY_BIAS, 2.2f},
+                     {W_LEARNING_RATE_KERNEL, 0},
+                     {W_LEARNING_RATE_BIAS, 0},
+                     {W_LEARNING_RATE_MOMENTUM_LOGIT, 3.2f},
                      {W_LEARNING_RATE_STEP_OFFSET, -1}};
     for (const auto &c : constants) {
         EXPECT_EQ(moments(w.p, c.id).least, double(c.value)) << c.id;
@@ -59,7 +68,8 @@ TEST(WeightsInit, FollowsTheTableOfTheFormat) {
     }
     EXPECT_NEAR(moments(w.p, W_UPDATE_KERNEL).deviation, 0.5 / 8, 0.025);
     const weight_layout &l = w.p->layout;
-    EXPECT_EQ(std::memcmp(w.p->data + l.tensor[W_ATTENTION_KERNEL].offset, w.p->data + l.tensor[W_UPDATE_KERNEL].offset, 64 * 4), 0);
+    EXPECT_EQ(std::memcmp(w.p->data + l.tensor[W_ATTENTION_KERNEL].offset, w.p->data + l.tensor[W_UPDATE_KERNEL].offset, 64 * 4),
+              0);
 }
 
 TEST(WeightsInit, GradientReadsStartNearTheMean) {
@@ -91,10 +101,20 @@ TEST(WeightsInit, SeedsDecide) {
 TEST(WeightsInit, OptionsAreReadStrictly) {
     const struct {
         const char *options, *says;
-    } cases[] = {{"parm=3", "param"},        {"param", "param"},     {"param=", "param"},         {"param=0", "1 to 64"},
-                 {"param=65", "1 to 64"},    {"param=3x", "param"},  {"param=-1", "param"},       {"attention=2", "attention"},
-                 {"param=3,,tensor=4", ""},  {"=3", ""},             {"param=3;tensor=4", "param"}, {"scales=9", "scales"},
-                 {"attention=yes", "attention"}, {"param=99999999999999999999", "param"}};
+    } cases[] = {{"parm=3", "param"},
+                 {"param", "param"},
+                 {"param=", "param"},
+                 {"param=0", "1 to 64"},
+                 {"param=65", "1 to 64"},
+                 {"param=3x", "param"},
+                 {"param=-1", "param"},
+                 {"attention=2", "attention"},
+                 {"param=3,,tensor=4", ""},
+                 {"=3", ""},
+                 {"param=3;tensor=4", "param"},
+                 {"scales=9", "scales"},
+                 {"attention=yes", "attention"},
+                 {"param=99999999999999999999", "param"}};
     for (const auto &c : cases) {
         lopt_weights *w = reinterpret_cast<lopt_weights *>(1);
         EXPECT_EQ(lopt_weights_init(c.options, 0, &w), LOPT_ERR_CONFIG) << c.options;
@@ -127,7 +147,8 @@ TEST(WeightsApi, NullIsHarmless) {
 
 TEST(WeightsFile, RoundTripOfEveryShape) {
     ScratchDir dir;
-    for (const char *options : {"", small_options, "attention=0", "gradient_shortcut=0", "param=17,tensor=1,global=3,scales=6,grad_products=0"}) {
+    for (const char *options :
+         {"", small_options, "attention=0", "gradient_shortcut=0", "param=17,tensor=1,global=3,scales=6,grad_products=0"}) {
         Weights a, b;
         ASSERT_EQ(lopt_weights_init(options, 5, &a.p), LOPT_OK);
         ASSERT_EQ(weights_set_provenance(a.p, "{\"seed\":\"5\",\"note\":\"\\u00e4 \\\"quoted\\\"\"}"), LOPT_OK);
@@ -146,7 +167,8 @@ TEST(WeightsFile, RoundTripOfEveryShape) {
 TEST(WeightsFile, GoldenFilesOfOtherWritersLoad) {
     for (const char *name : {"step_default", "step_minimal", "step_no_attention", "step_code_sizes"}) {
         Weights w;
-        EXPECT_EQ(lopt_weights_load(golden_path(std::string(name) + ".weights.safetensors").c_str(), &w.p), LOPT_OK) << lopt_last_error();
+        EXPECT_EQ(lopt_weights_load(golden_path(std::string(name) + ".weights.safetensors").c_str(), &w.p), LOPT_OK)
+            << lopt_last_error();
         EXPECT_EQ(lopt_weights_provenance(w.p), nullptr);
     }
     Weights state;
