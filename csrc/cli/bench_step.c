@@ -35,7 +35,7 @@ static const struct argp_option options[] = {
     {"threads", KEY_THREADS, "N,...", 0, "Numbers of threads (default: 1 and all)", 0},
     {"attention", KEY_ATTENTION, "on|off|both", 0, "With or without attention (default both)", 0},
     {"launches", KEY_LAUNCHES, "auto|phases|fused", 0,
-     "On a GPU: a kernel for each phase of a step, or one from phase 1 on (default auto: whichever suits the model's size)", 0},
+     "On a GPU: a kernel for each phase of a step, or one from phase 1 on (default auto: by the model's size)", 0},
     {"seconds", KEY_SECONDS, "S", 0, "Time for each row (default 2)", 0},
     {"json", KEY_JSON, "FILE", 0, "Write the rows there as well", 0},
     {0},

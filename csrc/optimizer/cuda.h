@@ -1,7 +1,7 @@
 /* An optimizer on a GPU. All of its device memory is one block.
  *
- * Bytes per parameter: 76 state (mixed: 40), 4 true parameters, 4 waiting updates, 0.03 (in small models up to 0.4) sums of chunks and lists of them; 4 more for the attended points that wait,
- * where there is attention and params are 16-bit (otherwise they wait in the caller's buffers). */
+ * Bytes per parameter: 76 state (mixed: 40), 4 true parameters, 4 waiting updates, 0.03 (in small models up to 0.4) sums of chunks and lists of them;
+ * 4 more for the attended points that wait, where there is attention and params are 16-bit (otherwise they wait in the caller's buffers). */
 #ifndef LOPT_OPTIMIZER_CUDA_H
 #define LOPT_OPTIMIZER_CUDA_H
 
@@ -10,8 +10,8 @@
 
 enum {
     CUDA_STAGING = 1 << 16, /* floats on their way between a state file and the device */
-    /* Parameters from which on a step is one launch from phase 1 on. In smaller models chunks are so short that to count them costs what the launches
-     * of phases do. */
+    /* Parameters from which on a step is one launch from phase 1 on. In smaller models chunks are short, and to count each may cost what the launches of
+     * phases do: reckoned, not measured; scripts/gpu-check.sh times both. */
     CUDA_FUSED_FROM = 4 << 20
 };
 

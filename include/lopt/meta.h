@@ -83,8 +83,8 @@ typedef struct lopt_train_options {
     size_t num_overrides;
     const char *out_dir; /* run directory: created; must be empty of a run unless resume */
     int resume;          /* 1: go on from the newest checkpoint of out_dir */
-    lopt_train_fn
-        progress; /* NULL: none. Called after each meta-iteration, and for notes. Non-zero: write a checkpoint and return LOPT_OK with *stopped = 1 */
+    /* NULL: none. Called after each meta-iteration, and for notes. Non-zero: write a checkpoint and return LOPT_OK with *stopped = 1 */
+    lopt_train_fn progress;
     void *self;
     const volatile int *stop; /* NULL, or a flag that a signal handler may set to 1: as a non-zero progress */
     lopt_comm *comm;          /* NULL: this process alone. Otherwise collective, for one job; see below */
@@ -105,11 +105,12 @@ LOPT_API lopt_status lopt_train(const lopt_train_options *o, int *stopped);
 typedef struct lopt_estimator_options {
     size_t struct_size;
     const char *task; /* spec; NULL: "quadratic:n=10" */
-    size_t steps, window,
-        samples; /* 100: length of the episode; 20: of its windows, the last may be shorter; 64 estimates, at least 3 */
-    const char *const *overrides; /* [num_overrides] of the training configuration, "key=value": estimator, es.sigma, es.pairs, */
-    size_t
-        num_overrides; /* second_derivatives, weights.options, weights.from, init_lr.min, init_lr.max, seed; others do not matter */
+    /* 100: length of the episode; 20: of its windows, the last may be shorter; 64 estimates, at least 3 */
+    size_t steps, window, samples;
+    /* [num_overrides] of the training configuration, "key=value": estimator, es.sigma, es.pairs, second_derivatives, weights.options,
+     * weights.from, init_lr.min, init_lr.max, seed; others do not matter */
+    const char *const *overrides;
+    size_t num_overrides;
 } lopt_estimator_options;
 
 #define LOPT_ESTIMATOR_OPTIONS_INIT \

@@ -1,6 +1,6 @@
 /* From phase 1 to the model's RNN in one launch: blocks take work from a list, phase 1 of chunks and phase 2 of chunks. Whoever ends the last chunk of a
  * tensor forms its sums and lets its phase 2 begin, while other tensors are still in phase 1: so the latency of the one and the bytes of the other lie
- * beside phase 1's arithmetic, and what waits between the phases of a tensor that is not too large waits in the second cache.
+ * beside phase 1's arithmetic, and what waits between the phases of a tensor that is not too large may wait in the second cache.
  *
  * Work is taken in the order of the list by numbers drawn from a counter, and waits only for what stands before it there: whatever blocks a GPU has
  * room for, the first piece of work that is not done can go on. Sums are those of the separate kernels, in their order, and so are all bits. */

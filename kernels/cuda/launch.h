@@ -37,7 +37,7 @@ typedef struct gpu_launch {
     } while (0)
 #define CUDA_LAUNCH(launch, kernel, grid, ...) CUDA_LAUNCH_AS(launch, 0, kernel, grid, __VA_ARGS__)
 /* For a kernel with step_follows (block.cuh), where the launch before it in the stream is one of the same call: it may take its place on the
- * multiprocessors before that one has ended, which hides what it takes to get there. What that one follows has ended too, since it has waited for it
+ * multiprocessors before that one has ended, which is to hide what it takes to get there. What that one follows has ended too, since it has waited for it
  * itself or was an ordinary launch. */
 #define CUDA_FOLLOW(launch, kernel, grid, ...) CUDA_LAUNCH_AS(launch, (launch)->overlaps, kernel, grid, __VA_ARGS__)
 /* Brings a kernel to the device now: at its first launch that might be within a capture, which must not wait for it. */

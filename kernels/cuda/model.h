@@ -110,8 +110,8 @@ typedef struct gpu_model {
     uint64_t num_work;
     const uint32_t *work; /* [num_work] in the order in which they are begun; NULL, as without fragments: phases are launches */
     const gpu_weights *weights; /* [1] */
-    const uint32_t
-        *fragments; /* [mixed: 1, fp32: 2][MMA_FRAGMENT_WORDS] the default cell's weights, for tensor cores; NULL: another cell */
+    /* [mixed: 1, fp32: 2][MMA_FRAGMENT_WORDS] the default cell's weights, for tensor cores; NULL: another cell */
+    const uint32_t *fragments;
     gpu_buffers *buffers;   /* [num_tensors] */
     gpu_control *control;   /* [1] */
     gpu_progress progress;  /* where there is work */

@@ -25,8 +25,8 @@ typedef struct dense_net {
     const float *labels;  /* [rows], whole numbers: cross-entropy */
     const float *targets; /* [rows][target_stride]: squared error; `inputs` itself: the inputs are to be returned */
     size_t target_stride;
-    const float
-        *whole; /* inputs of the data's full tiles as net_load makes them (net_whole_fill); NULL: made anew for every look */
+    /* inputs of the data's full tiles as net_load makes them (net_whole_fill); NULL: made anew for every look */
+    const float *whole;
 } dense_net;
 
 /* A layer as a matrix that is applied at each of `places` (1: dense). */
