@@ -1,10 +1,10 @@
 # The GPU kernels: lopt_cuda_objects, and what links with it. Flags: subnormal numbers are flushed as on the CPU, and 1/x and 1/sqrt(x) are
-# one instruction each (kernels/cell/vf.h).
+# one instruction each (kernels/cell/vf.h); what is rounded where is decided in the PTX, not by the assembler kernel by kernel (vf_fma there).
 set(LOPT_CUDA_OBJECTS "")
 set(LOPT_CUDA_LIBRARIES "")
 if(LOPT_HAVE_CUDA)
   set(CMAKE_CUDA_STANDARD 17)
-  set(LOPT_CUDA_FLAGS -O3 -ftz=true -prec-div=false -prec-sqrt=false)
+  set(LOPT_CUDA_FLAGS -O3 -ftz=true -prec-div=false -prec-sqrt=false -Xptxas=--fmad=false)
   file(GLOB LOPT_CUDA_SOURCES CONFIGURE_DEPENDS kernels/cuda/*.cu)
   add_library(lopt_cuda_objects OBJECT ${LOPT_CUDA_SOURCES})
   target_include_directories(lopt_cuda_objects PRIVATE ${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/include ${CUDAToolkit_INCLUDE_DIRS})

@@ -22,12 +22,16 @@ import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUDGET = ROOT / "bench/gpu-code-sm_90.txt"
-FLAGS = ["-arch=sm_90", "-O3", "-std=c++17", "-ftz=true", "-prec-div=false", "-prec-sqrt=false", "-cubin", "-Xptxas=-v"]
+FLAGS = ["-arch=sm_90", "-std=c++17", "-cubin", "-Xptxas=-v"]  # besides those of the build
 OPCODES = {0x023: "ffma", 0x108: "mufu", 0x0B9: "uldc", 0x181: "ldg", 0x186: "stg", 0x03C: "mma"}
 BRANCH = 0x147
 LOADS = (0x180, 0x181)  # of memory: by generic addresses, by global ones
 COLUMNS = ["registers", "stack", "spills", "shared", "instructions", "loop"] + list(OPCODES.values()) + ["waits"]
 ALWAYS = ["registers", "stack", "spills"]  # whatever the compiler
+
+
+def build_flags():
+    return re.search(r"set\(LOPT_CUDA_FLAGS (.*)\)", (ROOT / "cmake/LoptCuda.cmake").read_text()).group(1).split()
 
 
 def find_nvcc():
@@ -106,7 +110,7 @@ def measure(nvcc):
     with tempfile.TemporaryDirectory() as scratch:
         for source in sorted((ROOT / "kernels/cuda").glob("*.cu")):
             cubin = pathlib.Path(scratch) / "code.cubin"
-            run = subprocess.run([nvcc, *FLAGS, f"-I{ROOT}", f"-I{ROOT}/include", "-o", cubin, source], capture_output=True, text=True)
+            run = subprocess.run([nvcc, *FLAGS, *build_flags(), f"-I{ROOT}", f"-I{ROOT}/include", "-o", cubin, source], capture_output=True, text=True)
             if run.returncode != 0:
                 sys.exit(f"{source}: does not compile\n{run.stderr}")
             used = resources(run.stderr)

@@ -71,23 +71,22 @@ CELL_FN void decays_forward(lopt_dims d, const cell_weights *w, const vf *h, int
 CELL_FN void averages_forward(lopt_dims d, const cell_decays *k, vf g, vf *gbar, vf *lam) {
     for (int s = 0; s < d.scales; s++) {
         vf rest = d.scales == 1 ? vf_set1(1.0f) : k->input_rest[s];
-        gbar[s] = (gbar[s] - rest * gbar[s]) + rest * g;
-        lam[s] = (lam[s] - k->scale_rest * lam[s]) + k->scale_rest * (gbar[s] * gbar[s] + MEAN_SQUARE_FLOOR);
+        gbar[s] = vf_fnma(rest, gbar[s], gbar[s]) + rest * g;
+        lam[s] = vf_fnma(k->scale_rest, lam[s], lam[s]) + k->scale_rest * (gbar[s] * gbar[s] + MEAN_SQUARE_FLOOR);
     }
 }
 
 /* Rules 4-8: x [X] from the new averages. rho: alpha - mean(alpha). */
 CELL_FN void features_forward(lopt_dims d, const vf *gbar, const vf *lam, vf rho, vf *x) {
     vf *gam = x + features_magnitudes(d);
-    vf mean = vf_set1(0.0f);
+    vf sum = vf_set1(0.0f);
     for (int s = 0; s < d.scales; s++) {
         vf square = lam[s] + SCALE_FLOOR;
         x[s] = vf_asinh(gbar[s] * vf_rsqrt(square));
         gam[s] = vf_log(square);
-        mean += gam[s];
+        sum = s > 0 ? sum + gam[s] : gam[s];
     }
-    mean *= 1.0f / (float)d.scales;
-    for (int s = 0; s < d.scales; s++) gam[s] -= mean;
+    for (int s = 0; s < d.scales; s++) gam[s] = vf_fnma(vf_set1(1.0f / (float)d.scales), sum, gam[s]);
     if (d.grad_products)
         for (int s = 0; s + 1 < d.scales; s++) x[features_products(d) + s] = x[s] * x[s + 1];
     if (d.relative_lr) x[features_rate(d)] = rho;

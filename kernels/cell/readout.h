@@ -66,8 +66,8 @@ CELL_FN readout_rates readout_rates_of(float lr_scale, float weight_decay, float
     r.attend = lr_scale * inverse_rms_attend;
     return r;
 }
-CELL_FN vf readout_theta(readout_rates r, vf theta, vf move) { return r.keep * theta - r.move * move; }
-CELL_FN vf readout_phi(readout_rates r, vf theta, vf attend) { return theta - r.attend * attend; }
+CELL_FN vf readout_theta(readout_rates r, vf theta, vf move) { return vf_fnma(vf_set1(r.move), move, r.keep * theta); }
+CELL_FN vf readout_phi(readout_rates r, vf theta, vf attend) { return vf_fnma(vf_set1(r.attend), attend, theta); }
 
 /* Adjoint of a direction: adds to h_adj, m_adj and the gradients of its two kernels. */
 CELL_FN void direction_adjoint(lopt_dims d, const float *w, const float *a, const vf *h, const vf *m, vf adj, vf *h_adj, vf *m_adj,

@@ -17,8 +17,8 @@ struct apply_work {
 };
 
 __device__ static inline float applied(const apply_work &w, float theta, float move, float attend, float *phi) {
-    const float moved = readout_theta(w.rates, theta, move);
-    *phi = w.attend ? readout_phi(w.rates, theta, attend) : moved;
+    const float moved = readout_theta(w.rates, theta, move), attended = readout_phi(w.rates, theta, attend);
+    *phi = w.attend ? attended : moved; /* not a branch, which takes registers that a kernel of 40 warps has not got */
     return moved;
 }
 
