@@ -6,6 +6,7 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "base/memory.h"
 #include "base/status.h"
 #include "csrc/eval/json_numbers.h"
 #include "csrc/eval/text_buffer.h"
@@ -18,9 +19,30 @@ enum { DUMP_FLAGS = JSON_COMPACT | JSON_SORT_KEYS | JSON_REAL_PRECISION(17), FIN
 /* Everything that the numbers depend on. The instruction set is part of it: sums differ in their last bits. */
 static lopt_status key_text(const sweep_request *q, char **out) {
     text_buffer b = TEXT_BUFFER_INIT;
-    text_add(&b, "protocol %d; lopt %s; %s; %s; %zu steps; %zu seeds from %llu", EVAL_PROTOCOL, lopt_version(), lopt_isa(), q->spec,
-             q->grid.steps, q->seeds, (unsigned long long)q->seed);
+    text_add(&b, "protocol %d; lopt %s; %s; %s; %zu steps; %zu seeds from %llu; task %016llx", EVAL_PROTOCOL, lopt_version(),
+             lopt_isa(), q->spec, q->grid.steps, q->seeds, (unsigned long long)q->seed, (unsigned long long)q->fingerprint);
     return text_take(&b, out);
+}
+
+lopt_status task_fingerprint(const lopt_task *t, uint64_t seed, uint64_t *out) {
+    lopt_status status = LOPT_OK;
+    const size_t n = task_total(t);
+    float *params = NULL, *grad = NULL, *workspace = NULL;
+    double seen[2]; /* loss, accuracy */
+    LOPT_TRY_CLEANUP(memory_floats(n, "a task's start", &params));
+    LOPT_TRY_CLEANUP(memory_floats(n, "a task's gradient", &grad));
+    LOPT_TRY_CLEANUP(memory_floats(task_workspace(t), "a task's workspace", &workspace));
+    LOPT_TRY_CLEANUP(task_init(t, seed, params));
+    LOPT_TRY_CLEANUP(task_full_loss_grad(t, params, &seen[0], grad, workspace));
+    seen[1] = task_test_accuracy(t, params, workspace);
+    *out = XXH3_64bits(seen, sizeof seen);
+    *out = XXH3_64bits_withSeed(params, n * sizeof *params, *out);
+    *out = XXH3_64bits_withSeed(grad, n * sizeof *grad, *out);
+cleanup:
+    free(params);
+    free(grad);
+    free(workspace);
+    return status;
 }
 
 lopt_status sweep_cache_path(const char *dir, const sweep_request *q, char **out) {

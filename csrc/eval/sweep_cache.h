@@ -1,4 +1,4 @@
-/* Baseline sweeps kept between evaluations, one JSON file per task, steps, seeds and version, so that a further learned optimizer
+/* Baseline sweeps kept between evaluations, one JSON file per task, its data, steps, seeds and version, so that a further learned optimizer
  * costs its own runs alone. */
 #ifndef LOPT_EVAL_SWEEP_CACHE_H
 #define LOPT_EVAL_SWEEP_CACHE_H
@@ -11,6 +11,9 @@ int sweep_cache_load(const char *dir, const sweep_request *q, task_sweep *out);
 
 /* Replaces the file atomically. LOPT_ERR_IO, LOPT_ERR_MEMORY. */
 lopt_status sweep_cache_store(const char *dir, const sweep_request *q, const task_sweep *sweep);
+
+/* A number that is another one, but for chance, where the task or its data is: of its start, and of loss, gradient and accuracy there. */
+lopt_status task_fingerprint(const lopt_task *t, uint64_t seed, uint64_t *out);
 
 /* Path of the file, malloc'ed. */
 lopt_status sweep_cache_path(const char *dir, const sweep_request *q, char **out);

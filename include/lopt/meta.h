@@ -149,7 +149,7 @@ typedef struct lopt_eval_options {
     size_t seeds;          /* 3 */
     uint64_t seed;         /* 0 */
     const char *out_dir;   /* report.html, results.json, results.csv are written here; created */
-    const char *cache_dir; /* NULL: out_dir/cache. Baseline sweeps are kept here, keyed by task, steps and seeds */
+    const char *cache_dir; /* NULL: out_dir/cache. Baseline sweeps are kept here, keyed by task, its data, steps and seeds */
     lopt_eval_fn progress; /* NULL: none. Non-zero: stop with what is finished cached, LOPT_OK and *stopped = 1 */
     void *self;
     const volatile int *stop;

@@ -11,6 +11,7 @@
 
 #include "eval_support.h"
 #include "lopt/meta.h"
+#include "tests/tasks/image_files.h"
 
 namespace {
 
@@ -314,6 +315,22 @@ TEST_F(Evaluate, OtherStepsSeedsOrTasksHaveSweepsOfTheirOwn) {
     o.seed = 9;
     evaluate(o);
     EXPECT_EQ(cache_files().size(), 4u);
+}
+
+TEST_F(Evaluate, OtherFilesOfATaskHaveASweepOfTheirOwn) {
+    lopt_eval_options o = options(0);
+    o.suite = "mnist_mlp:rows=64";
+    o.steps = 1;
+    o.seeds = 1;
+    for (size_t first : {0, 1, 0}) { /* rows of the images that it trains on */
+        ScratchDir data;
+        Files files = mnist_files_of(64, 10);
+        files["train-images-idx3-ubyte"] = idx_images(first, 64);
+        write_files(data.path, files);
+        ScopedVariable folder("LOPT_MNIST_DIR", data.path);
+        evaluate(o);
+    }
+    EXPECT_EQ(cache_files().size(), 2u) << "another for other images, none for the same in another folder";
 }
 
 TEST_F(Evaluate, ADamagedSweepIsRunAgain) {
