@@ -37,7 +37,7 @@ static lopt_status take_lock(run_directory *d) {
 }
 
 lopt_status run_directory_open(const char *path, run_directory *out) {
-    run_directory d = {NULL, -1};
+    run_directory d = {NULL, -1, access(path, F_OK) != 0};
     LOPT_TRY(files_make_directory(path));
     LOPT_TRY(memory_text(path, &d.path));
     lopt_status status = take_lock(&d);
@@ -49,10 +49,18 @@ lopt_status run_directory_open(const char *path, run_directory *out) {
     return LOPT_OK;
 }
 
+/* Fails, and need not do more, where somebody has put something there. */
+static void remove_unused(const run_directory *d) {
+    char *path = NULL;
+    if (run_directory_file(d, "lock", &path) == LOPT_OK && unlink(path) == 0) (void)rmdir(d->path);
+    free(path);
+}
+
 void run_directory_close(run_directory *d) {
+    if (d->lock >= 0 && d->made && !run_directory_has_run(d)) remove_unused(d);
     if (d->lock >= 0) close(d->lock);
     free(d->path);
-    *d = (run_directory){NULL, -1};
+    *d = (run_directory){NULL, -1, 0};
 }
 
 int run_directory_has_run(const run_directory *d) {

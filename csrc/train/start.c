@@ -48,7 +48,6 @@ static lopt_status make_config(session *s, char **text) {
     LOPT_TRY(run_directory_file(&s->directory, "config.json", &path));
     LOPT_TRY_CLEANUP(s->options.resume ? resumed_config(s, path) : apply(s, &s->config));
     LOPT_TRY_CLEANUP(config_json(&s->config, text));
-    LOPT_TRY_CLEANUP(files_write_text(path, *text));
 cleanup:
     free(path);
     return status;
@@ -152,11 +151,19 @@ static lopt_status newest_checkpoint(session *s, const lopt_weights *start) {
 
 /* ---- All of it ---------------------------------------------------------------------------------------------------------------- */
 
-static lopt_status open_metrics(session *s) {
-    char *path = NULL;
-    LOPT_TRY(run_directory_file(&s->directory, "metrics.jsonl", &path));
-    lopt_status status = metrics_open(path, s->trainer->iteration, &s->metrics);
-    free(path);
+/* The run is there from now on: only after all that may refuse it, so that one refused can be begun again as it should be. */
+static lopt_status open_files(session *s) {
+    lopt_status status = LOPT_OK;
+    char *config = NULL, *metrics = NULL, *text = NULL;
+    LOPT_TRY_CLEANUP(run_directory_file(&s->directory, "config.json", &config));
+    LOPT_TRY_CLEANUP(run_directory_file(&s->directory, "metrics.jsonl", &metrics));
+    LOPT_TRY_CLEANUP(config_json(&s->config, &text));
+    LOPT_TRY_CLEANUP(files_write_text(config, text));
+    LOPT_TRY_CLEANUP(metrics_open(metrics, s->trainer->iteration, &s->metrics));
+cleanup:
+    free(config);
+    free(metrics);
+    free(text);
     return status;
 }
 
@@ -193,7 +200,7 @@ lopt_status session_start(session *s) {
     LOPT_TRY_CLEANUP(share_weights(s, &start));
     LOPT_TRY_CLEANUP(trainer_create(&s->config, start, s->comm, &s->trainer));
     if (s->options.resume) LOPT_TRY_CLEANUP(newest_checkpoint(s, start));
-    LOPT_TRY_CLEANUP(comm_agree(s->comm, s->first ? open_metrics(s) : LOPT_OK));
+    LOPT_TRY_CLEANUP(comm_agree(s->comm, s->first ? open_files(s) : LOPT_OK));
     s->steps_before = s->trainer->inner_steps;
     s->started = s->saved = clock_seconds();
 cleanup:

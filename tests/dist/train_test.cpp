@@ -313,7 +313,7 @@ TEST(Dist, AFailingFsyncEndsTheJobAndLosesNothing) {
         failures++;
         EXPECT_EQ(count_of(r.err, "lopt: "), 1u) << r.err;
         EXPECT_TRUE(has(r.err, "Input/output error")) << r.err;
-        for (auto &entry : std::filesystem::directory_iterator(run))
+        for (auto &entry : std::filesystem::recursive_directory_iterator(dir.path))
             EXPECT_EQ(entry.path().string().find(".tmp"), std::string::npos) << entry.path();
     }
     EXPECT_GE(failures, 2u);

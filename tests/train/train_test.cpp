@@ -298,16 +298,25 @@ TEST(Train, RefusesWhatWouldLoseSomething) {
     const std::string before = read_file(dir / "run/weights.safetensors");
     EXPECT_EQ(train(dir / "run", small_run).status, LOPT_ERR_ARGUMENT); // holds a run
     EXPECT_EQ(read_file(dir / "run/weights.safetensors"), before);
-    EXPECT_EQ(train(dir / "empty", {}, 1).status, LOPT_ERR_ARGUMENT); // nothing to resume
     EXPECT_EQ(train("", small_run).status, LOPT_ERR_ARGUMENT);
     EXPECT_EQ(train("/proc/nowhere", small_run).status, LOPT_ERR_IO);
     write_file(dir / "file", "x");
     EXPECT_EQ(train(dir / "file", small_run).status, LOPT_ERR_IO);
-    EXPECT_EQ(train(dir / "new", with(small_run, "weights.from=/nonexistent")).status, LOPT_ERR_IO);
-    EXPECT_EQ(train(dir / "new2", with(small_run, "tasks=digits_softmax")).status, LOPT_ERR_CONFIG);
     EXPECT_EQ(lopt_train(nullptr, nullptr), LOPT_ERR_ARGUMENT);
     lopt_train_options o = LOPT_TRAIN_OPTIONS_INIT;
     EXPECT_EQ(lopt_train(&o, nullptr), LOPT_ERR_ARGUMENT);
+}
+
+TEST(Train, ARefusedRunLeavesNothing) {
+    ScratchDir dir;
+    EXPECT_EQ(train(dir / "new", {}, 1).status, LOPT_ERR_ARGUMENT); // nothing to resume
+    EXPECT_EQ(train(dir / "new", with(small_run, "tasks=digits_softmax")).status, LOPT_ERR_CONFIG);
+    EXPECT_EQ(train(dir / "new", with(small_run, "weights.from=/nonexistent")).status, LOPT_ERR_IO);
+    EXPECT_FALSE(std::filesystem::exists(dir / "new"));
+    std::filesystem::create_directory(dir / "new");
+    EXPECT_EQ(train(dir / "new", {}, 1).status, LOPT_ERR_ARGUMENT);
+    EXPECT_TRUE(std::filesystem::exists(dir / "new")) << "the caller's own";
+    EXPECT_EQ(train(dir / "new", small_run).status, LOPT_OK) << lopt_last_error();
 }
 
 int inner_status;
