@@ -136,8 +136,9 @@ def read_budget():
 
 
 def phase_1_bytes(kernel):
-    """Per parameter: state read and written, gradient, waiting update, and the attended point's."""
-    return 2 * (40 if kernel.endswith("_mma") else 76) + 4 + 4 + (4 if "attending" in kernel else 0)
+    """Per parameter: state read and written, gradient, and what waits for phase 2."""
+    mixed = kernel.endswith("_mma")
+    return 2 * (40 if mixed else 76) + 4 + (2 if mixed else 4) * (2 if "attending" in kernel else 1)
 
 
 def bounds(budget):

@@ -1,8 +1,8 @@
 /* lopt bench step --device cuda: models in a GPU's memory, fp32 and mixed state, steps on a stream and from a graph.
  *
  * Bytes per parameter that a step must move, C = P + 2S + 1 numbers of state of which C - 1 are 16-bit if mixed:
- *   2 x state, 2 x 4 gradient (once by the look for non-finite entries), 2 x 4 true parameter, 2 x 4 waiting update, 4 parameter written; with
- *   attention 2 x 4 more for the waiting attended point */
+ *   2 x state, 2 x 4 gradient (once by the look for non-finite entries), 2 x 4 true parameter, 4 parameter written, and twice what waits for
+ *   phase 2: an update and, with attention, an attended point, of 4 bytes each, or 2 if mixed */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +13,10 @@
 #include "console.h"
 #include "lopt/meta.h"
 
-static double bytes_of(int mixed, int attention) { return 2 * (mixed ? 2 * 18 + 4 : 4 * 19) + 8 + 8 + 8 + 4 + (attention ? 8 : 0); }
+static double bytes_of(int mixed, int attention) {
+    const int state = mixed ? 2 * 18 + 4 : 4 * 19, waiting = (mixed ? 2 : 4) * (attention ? 2 : 1);
+    return 2 * state + 2 * 4 + 2 * 4 + 4 + 2 * waiting;
+}
 
 static int measure_row(const bench_gpu_job *job, const bench_shape *shape, int attention, int mixed, int graph, json_t *rows) {
     lopt_gpu_step_options o = LOPT_GPU_STEP_OPTIONS_INIT;

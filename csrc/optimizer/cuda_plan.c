@@ -55,7 +55,8 @@ static void divide(cuda_optimizer *opt, divider *d, size_t flat, size_t storage,
     m->state = take(d, tiles * gpu_tile_floats(dims, m->mixed), sizeof(float));
     m->theta = take(d, tiles * GPU_TILE, sizeof(float));
     m->move = take(d, tiles * GPU_TILE, sizeof(float));
-    m->attend = dims.attention && m->param_type != NUMBER_FP32 ? take(d, tiles * GPU_TILE, sizeof(float)) : NULL;
+    const int waits_here = dims.attention && !m->mixed && m->param_type != NUMBER_FP32;
+    m->attend = waits_here ? take(d, tiles * GPU_TILE, sizeof(float)) : NULL;
     m->sums = take(d, m->num_chunks * (size_t)gpu_sums(dims), sizeof(float));
     m->span_sums = take(d, m->num_spans * (size_t)gpu_sums(dims), sizeof *m->span_sums);
     m->log_lr = take(d, n, sizeof *m->log_lr);

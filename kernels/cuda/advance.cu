@@ -31,7 +31,7 @@ __device__ static inline void advance_tile(const gpu_model &m, const cell_weight
         handover_blend(&w, k.handed_over, handover_direction(gbar[handover_scale(d)], lam_before), log_lr, &o);
     for (int j = 0; j < P; j++) state_write(m, tile, lane, j, h[j]);
     state_write(m, tile, lane, C - 1, o.log_lr);
-    store_moves(d, k, i, o, exists);
+    store_moves(d, m.mixed, k, i, o, exists);
     add_sums(P, h, exists, sums);
     add_sums(dims_features(d), x, exists, sums + P);
     add_readout(o, exists, sums + P + dims_features(d));

@@ -14,11 +14,12 @@ struct chunk_work {
     const float *bias; /* [3P] */
     const void *grads; /* of the chunk's first parameter */
     float divisor, mean_log_lr;
-    float log_lr_add;     /* each alpha is raised by it first: guard_settled */
-    float log_lr_max;     /* see gpu_model */
-    float handed_over;    /* guard_handed_over */
-    float *tiles;         /* the chunk's private state */
-    float *move, *attend; /* of that parameter */
+    float log_lr_add;  /* each alpha is raised by it first: guard_settled */
+    float log_lr_max;  /* see gpu_model */
+    float handed_over; /* guard_handed_over */
+    float *tiles;      /* the chunk's private state */
+    void *move;        /* of that parameter: gpu_moves */
+    float *attend;
     unsigned n;
 };
 
@@ -34,7 +35,7 @@ __device__ static inline chunk_work chunk_begin(lopt_dims d, const gpu_model &m,
     k.handed_over = guard_handed_over(guard);
     k.log_lr_max = m.log_lr_max[c.tensor];
     k.tiles = m.state + tile_at * gpu_tile_floats(d, m.mixed);
-    k.move = m.move + at;
+    k.move = gpu_move_at(gpu_moves_of(d, m.mixed), m.move, at);
     k.attend = m.attend ? m.attend + at : (float *)m.buffers[c.tensor].params + c.first;
     k.n = c.n;
     return k;
@@ -65,10 +66,16 @@ __device__ static inline void add_readout(const cell_readout &o, bool exists, fl
     add_sums(3, squares_and_rate, exists, sums);
 }
 
-__device__ static inline void store_moves(lopt_dims d, const chunk_work &k, unsigned i, const cell_readout &o, bool exists) {
+__device__ static inline void store_moves(lopt_dims d, int mixed, const chunk_work &k, unsigned i, const cell_readout &o,
+                                          bool exists) {
     if (!exists) return;
-    k.move[i] = o.move;
-    if (d.attention) k.attend[i] = o.attend;
+    switch (gpu_moves_of(d, mixed)) {
+    case MOVES_HALVES: ((uint16_t *)k.move)[i] = float_to_bf16(o.move); break;
+    case MOVES_PAIRS: ((uint32_t *)k.move)[i] = floats_to_bf16(o.move, o.attend); break;
+    case MOVES_FLOATS:
+        ((float *)k.move)[i] = o.move;
+        if (d.attention) k.attend[i] = o.attend;
+    }
 }
 
 #endif

@@ -135,7 +135,8 @@ template <class shape, class format> __device__ static inline void step_mma(cons
     const bool skipped = step_skipped(m);
     if (skipped && blockIdx.x == 0 && threadIdx.x == 0) m.control->skipped++;
     if (skipped) return;
-    fused_step(m, &s.words, &s.level, [&](uint32_t chunk, const gpu_chunk &c, const auto &before_sums) {
+    const gpu_moves moves = gpu_moves_of(shape::dims(), format::mixed);
+    fused_step(m, moves, &s.words, &s.level, [&](uint32_t chunk, const gpu_chunk &c, const auto &before_sums) {
         advance_chunk_mma(shape::dims(), m, w, lane, warp, s.weights, &s.tiles, chunk, c, before_sums);
     });
 }

@@ -57,15 +57,16 @@ __device__ static inline void fused_take(const gpu_model &m, uint32_t ticket, un
 }
 
 /* Phase 2 of a chunk and of what follows it in its tensor, up to the size of the largest ones. */
-__device__ static inline void fused_apply(const gpu_model &m, const gpu_chunk &c) {
+__device__ static inline void fused_apply(const gpu_model &m, gpu_moves moves, const gpu_chunk &c) {
     const uint64_t left = m.tensors[c.tensor].count - c.first;
-    apply_chunk(m, {c.first, c.tensor, left < GPU_CHUNK_MAX ? (uint32_t)left : (uint32_t)GPU_CHUNK_MAX});
+    apply_chunk(m, moves, {c.first, c.tensor, left < GPU_CHUNK_MAX ? (uint32_t)left : (uint32_t)GPU_CHUNK_MAX});
 }
 
-/* advance(number, chunk, before_sums): phase 1 of it, with a barrier at its end, and one before it uses what `level` may share memory with. Numbers are
+/* moves: gpu_moves_of. advance(number, chunk, before_sums): phase 1 of it, with a barrier at its end, and one before it uses what `level` may share memory with. Numbers are
  * drawn a little before they are needed, which hides the way to memory, but not a whole chunk before: phase 2 would find its tensor not ready. */
 template <class phase_1>
-__device__ static inline void fused_step(const gpu_model &m, fused_words *s, level_scratch *level, const phase_1 &advance) {
+__device__ static inline void fused_step(const gpu_model &m, gpu_moves moves, fused_words *s, level_scratch *level,
+                                         const phase_1 &advance) {
     uint32_t ticket = 0;
     const auto draw = [&] {
         if (threadIdx.x == 0) ticket = order_take(&m.control->ticket);
@@ -82,7 +83,7 @@ __device__ static inline void fused_step(const gpu_model &m, fused_words *s, lev
         } else if (work & GPU_WORK_APPLY) {
             block_waits_for(&m.progress.ready[c.tensor]);
             draw();
-            fused_apply(m, c);
+            fused_apply(m, moves, c);
             fused_take(m, ticket, turn ^ 1, s);
         } else {
             advance(chunk, c, draw);

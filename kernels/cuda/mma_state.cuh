@@ -29,7 +29,7 @@ struct own_state {
  * take, `steps` operations. sigmoid, tanh: of sums scaled by mma_gate_scale; gated: r h over mma_gated_scale. `tile`: where it begins. Every lane must
  * come to `states`. */
 struct mixed_format {
-    static const int terms = 1, steps = 1;
+    static const int mixed = 1, terms = 1, steps = 1;
     static const unsigned floats = GPU_TILE * (MMA_P / 2 + MMA_S + 1); /* of a tile */
     typedef words2 weights;                                            /* of a lane, for one product */
     static __device__ float sigmoid(float sum) { return vf_sigmoid_twice(sum); }
@@ -97,7 +97,7 @@ struct mixed_format {
 };
 
 struct fp32_format {
-    static const int terms = 2, steps = 2;
+    static const int mixed = 0, terms = 2, steps = 2;
     static const unsigned floats = GPU_TILE * (MMA_P + 2 * MMA_S + 1); /* of a tile */
     typedef words4 weights;                                            /* [term][register] */
     static __device__ float sigmoid(float sum) { return vf_rcp(1.0f + vf_exp2_fast(sum)); }

@@ -1,7 +1,7 @@
 /* A tile of phase 1 on the default cell by tensor cores, which a warp takes; mma_cell.h says what stands where, mma_state.cuh what is multiplied,
  * mma_lane.cuh what a lane keeps and gives to others.
  *
- * Per parameter, mixed (fp32): 40 (76) bytes of state and 4 of gradient read, as much state and 4, with attention 8, written; 12 (29) products of
+ * Per parameter, mixed (fp32): 40 (76) bytes of state and 4 of gradient read, as much state and 2 (4), with attention 4 (8), written; 12 (29) products of
  * 16 x 16 by 16 x 8 for 16 of them. */
 #ifndef LOPT_KERNELS_CUDA_MMA_TILE_CUH
 #define LOPT_KERNELS_CUDA_MMA_TILE_CUH
@@ -155,7 +155,7 @@ __device__ static inline void advance_tile_mma(lopt_dims d, const gpu_model &m, 
     cell_readout o = advance_hidden<whole>(d, w, lane, t.left, log_lr, h);
     if (k.handed_over > 0.0f) handover_blend(&w, k.handed_over, plain, log_lr, &o);
     format::store_rest(t.state, lane.id, h, o.log_lr);
-    store_moves(d, k, k.n - t.left + lane.id, o, there);
+    store_moves(d, format::mixed, k, k.n - t.left + lane.id, o, there);
     add_readout(o, there, lane.own + MMA_X);
 }
 

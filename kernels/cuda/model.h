@@ -118,21 +118,32 @@ typedef struct gpu_model {
     unsigned char *started; /* [num_tensors] 1: has taken part in a step */
     float *state;           /* [tiles][gpu_tile_floats] */
     float *theta;           /* [tiles][32] true parameters */
-    float *move;            /* [tiles][32] updates that wait for phase 2; between steps, while swapped, the attended parameters */
-    float *attend;          /* likewise; NULL: no attention, or the caller's fp32 parameters are the waiting room */
-    float *sums;            /* [num_chunks][gpu_sums] */
-    double *span_sums;      /* [num_spans][gpu_sums] */
-    double *log_lr;         /* [num_tensors] sum of alpha as it is now */
-    float *u, *v;           /* [num_tensors][padded T], [padded G] */
-    float *bias_param;      /* [num_tensors][padded 3P] */
-    float *bias_tensor;     /* [padded 3T]; v alone makes it, so it is the same for all tensors */
-    float *inverse_rms;     /* [num_tensors][2] of move, of attend */
-    float *guard;           /* [num_tensors][GUARD_STATE]; NULL: it is off */
-    float *log_lr_max;      /* [num_tensors] guard_log_lr_max; GPU_UNBOUND: no alpha is lowered; INFINITY: it is the first step */
+    float *move; /* [tiles][32] updates that wait for phase 2 (gpu_moves); between steps, while swapped, the attended parameters */
+    float *attend;      /* likewise; NULL: no attention, mixed state, or the caller's fp32 parameters are the waiting room */
+    float *sums;        /* [num_chunks][gpu_sums] */
+    double *span_sums;  /* [num_spans][gpu_sums] */
+    double *log_lr;     /* [num_tensors] sum of alpha as it is now */
+    float *u, *v;       /* [num_tensors][padded T], [padded G] */
+    float *bias_param;  /* [num_tensors][padded 3P] */
+    float *bias_tensor; /* [padded 3T]; v alone makes it, so it is the same for all tensors */
+    float *inverse_rms; /* [num_tensors][2] of move, of attend */
+    float *guard;       /* [num_tensors][GUARD_STATE]; NULL: it is off */
+    float *log_lr_max;  /* [num_tensors] guard_log_lr_max; GPU_UNBOUND: no alpha is lowered; INFINITY: it is the first step */
     const float *grad_scale, *found_inf; /* the caller's, or NULL */
     int zero_nonfinite;
 } gpu_model;
 
+/* How updates wait for phase 2: with mixed state in bf16, as do the averages that they are made of. */
+typedef enum gpu_moves {
+    MOVES_FLOATS, /* `move`, and where there is attention `attend` */
+    MOVES_HALVES, /* 16 bits of `move` */
+    MOVES_PAIRS   /* a word of `move` for both, the attended one above */
+} gpu_moves;
+CELL_FN gpu_moves gpu_moves_of(lopt_dims d, int mixed) { return !mixed ? MOVES_FLOATS : d.attention ? MOVES_PAIRS : MOVES_HALVES; }
+/* Where those of a parameter are, counted from the model's first. */
+CELL_FN void *gpu_move_at(gpu_moves moves, float *move, uint64_t at) {
+    return moves == MOVES_HALVES ? (void *)((uint16_t *)move + at) : (void *)(move + at);
+}
 /* 4-byte words of a tile's private state. */
 CELL_FN uint64_t gpu_tile_floats(lopt_dims d, int mixed) {
     const uint64_t components = (uint64_t)dims_state(d);

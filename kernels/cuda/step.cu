@@ -173,7 +173,8 @@ __global__ __launch_bounds__(GPU_BLOCK, APPLY_RESIDENT) void lopt_apply(const __
         model_finish(m, &scratch);
         return;
     }
-    for (uint64_t chunk = blockIdx.x - 1; chunk < m.num_chunks; chunk += gridDim.x - 1) apply_chunk(m, m.chunks[chunk]);
+    const gpu_moves moves = gpu_moves_of(m.dims, m.mixed);
+    for (uint64_t chunk = blockIdx.x - 1; chunk < m.num_chunks; chunk += gridDim.x - 1) apply_chunk(m, moves, m.chunks[chunk]);
 }
 
 /* ---- Controls ------------------------------------------------------------------------------------------------------------------ */

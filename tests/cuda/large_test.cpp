@@ -21,7 +21,7 @@ struct FarOut : OnGpu, ::testing::WithParamInterface<const char *> {
         EXPECT_EQ(device()->upload(0, chunks, moved.data(), m.num_chunks * sizeof *chunks, nullptr), LOPT_OK);
         m.state = back(m.state, FAR / GPU_TILE * gpu_tile_floats(m.dims, m.mixed));
         m.theta = back(m.theta, FAR);
-        m.move = back(m.move, FAR);
+        m.move = back(m.move, gpu_moves_of(m.dims, m.mixed) == MOVES_HALVES ? FAR / 2 : FAR);
         if (m.attend) m.attend = back(m.attend, FAR);
         return m;
     }

@@ -88,12 +88,12 @@ void enlarge(lopt_weights *w) {
 // What one step may do otherwise than in fp32. `near`: as large as the numbers are that the result is mixed from.
 // Inputs and weights are rounded to 11 bits: each product is off by at most 2^-10 of itself, sums of 22 here by 2e-3 at most; a gate by a
 // quarter of that, tanh and sigmoid by 2^-11 more. Averages are kept in 8 bits (2^-9), and mixed by decays that are off by 1e-3. Directions, of size
-// 1 after division by their RMS, are sums of 14 such products.
+// 1 after division by their RMS, are sums of 14 such products, and wait for that in 8 bits (2^-8 at most).
 double allowed(const std::string &part, double want, double near) {
     if (part == "hidden") return 2e-3 + std::fabs(want) * 0x1p-11;
     if (part == "gradient_average") return std::fabs(want) * 0x1p-8 + near * 2e-3;
     if (part == "mean_square") return std::fabs(want) * 0x1p-8 + near * 4e-3;
-    if (part == "theta" || part == "attended") return std::fabs(want) * 2e-7 + near * 2e-3;
+    if (part == "theta" || part == "attended") return std::fabs(want) * 2e-7 + near * (2e-3 + 0x1p-8);
     return 2e-4; // logarithms of learning rates and, from means over many, states of the other levels
 }
 
@@ -111,7 +111,8 @@ double step_error(const State &before, const State &got, const State &want, cons
                 const double gradient = double(g[j % g.size()]);
                 near = std::fmax(std::fabs(double(old[j])), part[0] == 'm' ? gradient * gradient : std::fabs(gradient));
             } else if (part == "theta" || part == "attended") {
-                near = std::fmax(std::fabs(double(x[j]) - double(old[j])), std::exp(double(want.at("log_lr." + tensor)[j])));
+                const double from = double(before.at("theta." + tensor)[j]);
+                near = std::fmax(std::fabs(double(x[j]) - from), std::exp(double(want.at("log_lr." + tensor)[j])));
             }
             const double error = std::fabs(double(y[j]) - double(x[j])) / (allowed(part, double(x[j]), near) + 1e-30);
             if (!(error <= worst)) worst = std::isfinite(error) ? error : 1e30, *where = name + " " + std::to_string(j);
