@@ -1,7 +1,7 @@
 #!/bin/sh
 # Judges an optimizer as docs/evidence.md shows it: the held-out suite at 2,000 steps against all tuned baselines, eight of its cheaper
 # tasks at 20,000, the corpus at 2,000 with seeds that training did not draw, and corpus and held-out suite at 20,000 without baselines,
-# to see what diverges or loses what it had. By estimate half an hour on two cores the first time; sweeps are kept.
+# to see what diverges or loses what it had. An hour on two cores the first time, beside other work; sweeps are kept.
 # Usage: scripts/evidence.sh [WEIGHTS] [DIR]      (default: weights/hrnn-10-30-20.safetensors runs/evidence, beside the sources)
 #   LOPT names the command (default: build/lopt). Tables are left in DIR/*.txt beside the reports.
 set -eu
