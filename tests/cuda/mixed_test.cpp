@@ -104,11 +104,15 @@ TEST_F(Mixed, DescendsAsFp32DoesOverAThousandSteps) {
 
 TEST_F(Mixed, MemoryIsAsDocumented) {
     const size_t n = 4000000;
-    Model source({n});
-    DeviceModel<> gpu(source);
-    ASSERT_EQ(gpu.create(options()), LOPT_OK) << lopt_last_error();
-    EXPECT_LE(double(lopt_optimizer_memory(gpu.opt.p)) / n, 48.3);
-    EXPECT_GE(double(lopt_optimizer_memory(gpu.opt.p)) / n, 48.0);
+    for (const char *type : {"fp32", "bf16"}) {
+        Model source({n});
+        DeviceModel<> gpu(source);
+        lopt_optimizer_options o = options();
+        o.param_dtype = type;
+        ASSERT_EQ(gpu.create(o), LOPT_OK) << lopt_last_error();
+        EXPECT_LE(double(lopt_optimizer_memory(gpu.opt.p)) / n, 48.3) << type;
+        EXPECT_GE(double(lopt_optimizer_memory(gpu.opt.p)) / n, 48.0) << type;
+    }
 }
 
 } // namespace
