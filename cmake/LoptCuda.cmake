@@ -1,5 +1,5 @@
 # The GPU kernels: lopt_cuda_objects, and what links with it. Flags: subnormal numbers are flushed as on the CPU, and 1/x and 1/sqrt(x) are
-# one instruction each (kernels/cell/vf.h); what is rounded where is decided in the PTX, not by the assembler kernel by kernel (vf_fma there).
+# one instruction each (kernels/cell/vf.h); what is rounded where is decided in the PTX, not by nvcc's assembler kernel by kernel (vf_fnma there).
 set(LOPT_CUDA_OBJECTS "")
 set(LOPT_CUDA_LIBRARIES "")
 if(LOPT_HAVE_CUDA)

@@ -31,7 +31,10 @@ ALWAYS = ["registers", "stack", "spills"]  # whatever the compiler
 
 
 def build_flags():
-    return re.search(r"set\(LOPT_CUDA_FLAGS (.*)\)", (ROOT / "cmake/LoptCuda.cmake").read_text()).group(1).split()
+    flags = re.search(r"set\(LOPT_CUDA_FLAGS ([^)]*)\)", (ROOT / "cmake/LoptCuda.cmake").read_text())
+    if not flags:
+        sys.exit("cmake/LoptCuda.cmake does not set LOPT_CUDA_FLAGS, which this has to compile with")
+    return flags.group(1).split()
 
 
 def find_nvcc():

@@ -63,7 +63,6 @@ static lopt_status prepare_task(const lopt_eval_options *o, const char *spec, si
     out->parameters = task_total(probe);
     out->tensors = task_num_tensors(probe);
     LOPT_TRY_CLEANUP(memory_text(task_name(probe), &out->spec));
-    if (!o->alone) LOPT_TRY_CLEANUP(task_fingerprint(probe, o->seed, &out->fingerprint));
     LOPT_TRY_CLEANUP(memory_alloc(o->num_weights, sizeof(learned_result), "results", &learned));
     out->learned = learned;
     for (size_t k = 0; k < o->num_weights; k++) LOPT_TRY_CLEANUP(eval_curve_create(o->seeds, points, &out->learned[k].curve));
@@ -99,7 +98,8 @@ cleanup:
 
 /* The baselines on one task: kept ones, or run and kept. */
 static lopt_status sweep_task(const eval_results *r, const char *cache_dir, eval_control *c, eval_task *t) {
-    const sweep_request q = {t->spec, r->seeds, r->seed, r->grid, t->fingerprint};
+    sweep_request q = {t->spec, r->seeds, r->seed, r->grid, 0};
+    LOPT_TRY(sweep_fingerprint(q.spec, q.seed, &q.fingerprint));
     LOPT_TRY(task_sweep_create(&q, &t->sweep));
     if (sweep_cache_load(cache_dir, &q, &t->sweep)) {
         schedule_skip(c, task_sweep_runs(r->seeds), t->spec);

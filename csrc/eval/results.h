@@ -32,8 +32,7 @@ typedef struct learned_result {
 typedef struct eval_task {
     char *spec;
     size_t parameters, tensors;
-    uint64_t fingerprint; /* see sweep_request */
-    double start_loss;    /* mean over the seeds */
+    double start_loss; /* mean over the seeds */
     task_sweep sweep;
     size_t best_method; /* of the baselines, each at its best rate */
     size_t best_rate[BASELINE_COUNT];

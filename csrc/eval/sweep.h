@@ -23,7 +23,7 @@ typedef struct sweep_request {
     size_t seeds;
     uint64_t seed;
     eval_grid grid;
-    uint64_t fingerprint; /* task_fingerprint: files may be others than before, and tasks be written anew */
+    uint64_t fingerprint; /* sweep_fingerprint: files may be others than before, and tasks be written anew */
 } sweep_request;
 
 typedef struct task_sweep {

@@ -24,21 +24,28 @@ static lopt_status key_text(const sweep_request *q, char **out) {
     return text_take(&b, out);
 }
 
-lopt_status task_fingerprint(const lopt_task *t, uint64_t seed, uint64_t *out) {
+static uint64_t mixed(uint64_t before, const void *data, size_t bytes) { return XXH3_64bits_withSeed(data, bytes, before); }
+
+lopt_status sweep_fingerprint(const char *spec, uint64_t seed, uint64_t *out) {
     lopt_status status = LOPT_OK;
-    const size_t n = task_total(t);
+    lopt_task *t = NULL;
     float *params = NULL, *grad = NULL, *workspace = NULL;
-    double seen[2]; /* loss, accuracy */
+    double seen[3]; /* loss, that of a minibatch, accuracy */
+    LOPT_TRY(lopt_task_create(spec, seed, &t));
+    const size_t n = task_total(t);
     LOPT_TRY_CLEANUP(memory_floats(n, "a task's start", &params));
     LOPT_TRY_CLEANUP(memory_floats(n, "a task's gradient", &grad));
     LOPT_TRY_CLEANUP(memory_floats(task_workspace(t), "a task's workspace", &workspace));
     LOPT_TRY_CLEANUP(task_init(t, seed, params));
+    uint64_t print = mixed(0, params, n * sizeof *params);
     LOPT_TRY_CLEANUP(task_full_loss_grad(t, params, &seen[0], grad, workspace));
-    seen[1] = task_test_accuracy(t, params, workspace);
-    *out = XXH3_64bits(seen, sizeof seen);
-    *out = XXH3_64bits_withSeed(params, n * sizeof *params, *out);
-    *out = XXH3_64bits_withSeed(grad, n * sizeof *grad, *out);
+    print = mixed(print, grad, n * sizeof *grad);
+    LOPT_TRY_CLEANUP(task_loss_grad(t, seed, 0, params, &seen[1], grad, workspace));
+    print = mixed(print, grad, n * sizeof *grad);
+    seen[2] = task_test_accuracy(t, params, workspace);
+    *out = mixed(print, seen, sizeof seen);
 cleanup:
+    lopt_task_free(t);
     free(params);
     free(grad);
     free(workspace);

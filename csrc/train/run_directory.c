@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/memory.h"
@@ -24,21 +25,29 @@ lopt_status run_directory_file(const run_directory *d, const char *name, char **
     return LOPT_OK;
 }
 
+/* Whether the file at the path is the one that the descriptor is of: a run that was refused may have removed it meanwhile. */
+static int is_same_file(int descriptor, const char *path) {
+    struct stat held, there;
+    return fstat(descriptor, &held) == 0 && stat(path, &there) == 0 && held.st_dev == there.st_dev && held.st_ino == there.st_ino;
+}
+
+/* d->lock stays -1 where another holds it, or has just removed it. */
 static lopt_status take_lock(run_directory *d) {
     char *path = NULL;
     LOPT_TRY(run_directory_file(d, "lock", &path));
-    d->lock = open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0666);
-    int error = errno;
+    const int lock = open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0666), error = errno;
+    const int taken = lock >= 0 && flock(lock, LOCK_EX | LOCK_NB) == 0 && is_same_file(lock, path);
     free(path);
-    LOPT_CHECK(d->lock >= 0, LOPT_ERR_IO, "cannot write in the run directory %s: %s", d->path, strerror(error));
-    LOPT_CHECK(flock(d->lock, LOCK_EX | LOCK_NB) == 0, LOPT_ERR_IO,
-               "another training is at work in %s: wait for it or choose another", d->path);
+    if (taken) d->lock = lock;
+    else if (lock >= 0) close(lock);
+    LOPT_CHECK(lock >= 0, LOPT_ERR_IO, "cannot write in the run directory %s: %s", d->path, strerror(error));
+    LOPT_CHECK(taken, LOPT_ERR_IO, "another training is at work in %s: wait for it or choose another", d->path);
     return LOPT_OK;
 }
 
 lopt_status run_directory_open(const char *path, run_directory *out) {
-    run_directory d = {NULL, -1, access(path, F_OK) != 0};
-    LOPT_TRY(files_make_directory(path));
+    run_directory d = RUN_DIRECTORY_NONE;
+    LOPT_TRY(files_make_new_directory(path, &d.made));
     LOPT_TRY(memory_text(path, &d.path));
     lopt_status status = take_lock(&d);
     if (status != LOPT_OK) {
@@ -49,18 +58,25 @@ lopt_status run_directory_open(const char *path, run_directory *out) {
     return LOPT_OK;
 }
 
-/* Fails, and need not do more, where somebody has put something there. */
-static void remove_unused(const run_directory *d) {
-    char *path = NULL;
-    if (run_directory_file(d, "lock", &path) == LOPT_OK && unlink(path) == 0) (void)rmdir(d->path);
-    free(path);
+/* What a run that did not begin has left. The directory stays where somebody else has put something there. */
+static void remove_unused(run_directory *d) {
+    static const char *const names[] = {"metrics.jsonl", "config.json", "lock"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        char *path = NULL;
+        if (asprintf(&path, "%s/%s", d->path, names[i]) < 0) return;
+        (void)unlink(path);
+        free(path);
+    }
+    close(d->lock); /* before the directory goes: on network file systems an open file would hold it */
+    d->lock = -1;
+    (void)rmdir(d->path);
 }
 
 void run_directory_close(run_directory *d) {
-    if (d->lock >= 0 && d->made && !run_directory_has_run(d)) remove_unused(d);
+    if (d->lock >= 0 && d->made && !d->begun) remove_unused(d);
     if (d->lock >= 0) close(d->lock);
     free(d->path);
-    *d = (run_directory){NULL, -1, 0};
+    *d = (run_directory)RUN_DIRECTORY_NONE;
 }
 
 int run_directory_has_run(const run_directory *d) {

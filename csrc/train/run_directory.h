@@ -9,13 +9,17 @@
 
 typedef struct run_directory {
     char *path;
-    int lock; /* descriptor that holds the flock; -1: none */
-    int made; /* it was not there before */
+    int lock;  /* descriptor that holds the flock; -1: none */
+    int made;  /* it was not there before */
+    int begun; /* set by the caller: the run has not been refused */
 } run_directory;
+
+#define RUN_DIRECTORY_NONE \
+    { NULL, -1, 0, 0 }
 
 /* Makes the directory if need be, and locks it. */
 lopt_status run_directory_open(const char *path, run_directory *out);
-/* A directory that was made for a run which then was refused is gone again. */
+/* A directory that was made for a run which then did not begin is gone again. */
 void run_directory_close(run_directory *d);
 /* 1: a run has been here. */
 int run_directory_has_run(const run_directory *d);

@@ -160,6 +160,7 @@ static lopt_status open_files(session *s) {
     LOPT_TRY_CLEANUP(config_json(&s->config, &text));
     LOPT_TRY_CLEANUP(files_write_text(config, text));
     LOPT_TRY_CLEANUP(metrics_open(metrics, s->trainer->iteration, &s->metrics));
+    s->directory.begun = 1;
 cleanup:
     free(config);
     free(metrics);

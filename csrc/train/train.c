@@ -198,7 +198,7 @@ static void end(session *s, lopt_comm *own) {
 }
 
 lopt_status lopt_train(const lopt_train_options *options, int *stopped) {
-    session s = {.options = LOPT_TRAIN_OPTIONS_INIT, .directory = {NULL, -1, 0}};
+    session s = {.options = LOPT_TRAIN_OPTIONS_INIT, .directory = RUN_DIRECTORY_NONE};
     lopt_comm *own = NULL;
     int early = 0;
     LOPT_TRY(check(options));

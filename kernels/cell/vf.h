@@ -152,8 +152,9 @@ CELL_FN vf vf_first_lanes(int count) { return vf_select(vf_lane_index() < vf_set
 
 /* ---- Elementary functions ---- */
 
-/* c - a b in one operation, for GPUs' sake: there the compiler joins a product and a sum, but no difference. (The assembler would, in one kernel so and in
- * another so: it is told not to, and bits are those of the PTX, which the tests run.) Compilers for CPUs need not be told. */
+/* c - a b in one operation, for GPUs' sake: there the compiler joins a product and a sum, but no difference. The assembler would, in one kernel so and in
+ * another so; nvcc's is told not to, so that bits are those of the PTX, which the tests run. (A driver that assembles PTX for a later GPU is not told.)
+ * Compilers for CPUs need not be told. */
 #if defined(__CUDA_ARCH__)
 CELL_FN vf vf_fnma(vf a, vf b, vf c) { return fmaf(-a, b, c); }
 #else

@@ -1,7 +1,7 @@
 /* A step around phase 1: taking the call's pointers, the look at the gradients, what the levels send down; and, in launches of their own, what
  * follows phase 1: the tensors' and the model's RNNs (rules 13 and 14), and phase 2 (rule 12).
  *
- * Bytes per parameter: look 4 (only without the caller's found_inf); phase 2 reads 8 (with attention 12) and writes 8. */
+ * Bytes per parameter: look 4 (only without the caller's found_inf); phase 2 is in apply.cuh. */
 #include "kernels/cuda/apply.cuh"
 #include "kernels/cuda/kernels.h"
 #include "kernels/cuda/levels.cuh"

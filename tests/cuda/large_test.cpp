@@ -81,6 +81,7 @@ TEST_P(FarOut, AStepThereIsAStepHere) {
         EXPECT_EQ(device()->end(&l), LOPT_OK) << lopt_last_error();
     }
 }
-INSTANTIATE_TEST_SUITE_P(Options, FarOut, ::testing::Values("attention=1", "attention=0", "param=5,scales=3"));
+INSTANTIATE_TEST_SUITE_P(Options, FarOut,
+                         ::testing::Values("attention=1", "attention=0", "param=5,scales=3", "param=5,scales=3,attention=0"));
 
 } // namespace

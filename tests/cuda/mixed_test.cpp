@@ -24,7 +24,8 @@ double relative_error(const std::vector<std::vector<float>> &got, const std::vec
 }
 
 TEST_F(Mixed, FollowsFp32) {
-    for (const char *weights : {"attention=1", "attention=0", "param=7,scales=3,tensor=9"}) {
+    for (const char *weights :
+         {"attention=1", "attention=0", "param=7,scales=3,tensor=9", "param=7,scales=3,tensor=9,attention=0"}) {
         Model cpu({1, 31, 33, 5000, 64}, weights), source({1, 31, 33, 5000, 64}, weights);
         const auto start = cpu.params;
         DeviceModel<> gpu(source);

@@ -87,8 +87,8 @@ void enlarge(lopt_weights *w) {
 
 // What one step may do otherwise than in fp32. `near`: as large as the numbers are that the result is mixed from.
 // Inputs and weights are rounded to 11 bits: each product is off by at most 2^-10 of itself, sums of 22 here by 2e-3 at most; a gate by a
-// quarter of that, tanh and sigmoid by 2^-11 more. Averages are kept in 8 bits (2^-9), and mixed by decays that are off by 1e-3. Directions, of size
-// 1 after division by their RMS, are sums of 14 such products, and wait for that in 8 bits (2^-8 at most).
+// quarter of that, tanh and sigmoid by 2^-11 more. Averages are kept in 8 bits (2^-8), and mixed by decays that are off by 1e-3. Directions, of size
+// 1 after division by their RMS, are sums of 14 such products, and wait for that in 8 bits, too.
 double allowed(const std::string &part, double want, double near) {
     if (part == "hidden") return 2e-3 + std::fabs(want) * 0x1p-11;
     if (part == "gradient_average") return std::fabs(want) * 0x1p-8 + near * 2e-3;

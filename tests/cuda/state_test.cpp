@@ -66,11 +66,15 @@ INSTANTIATE_TEST_SUITE_P(Options, CudaResume,
                          ::testing::Values("attention=1", "attention=0",
                                            "param=4,tensor=3,global=2,scales=1,grad_products=0,relative_lr=0"));
 
-TEST_F(CudaState, RestingSkippedAndSwappedAreKept) {
+struct CudaKept : CudaState, ::testing::WithParamInterface<const char *> {};
+
+TEST_P(CudaKept, RestingSkippedAndSwappedAre) {
     Model a({30, 20}), b({30, 20});
     DeviceModel<> one(a), two(b);
-    ASSERT_EQ(one.create(), LOPT_OK);
-    ASSERT_EQ(two.create(), LOPT_OK);
+    lopt_optimizer_options o = LOPT_OPTIMIZER_OPTIONS_INIT;
+    o.state_dtype = GetParam();
+    ASSERT_EQ(one.create(o), LOPT_OK);
+    ASSERT_EQ(two.create(o), LOPT_OK);
     a.gradients(0);
     one.write_grads();
     ASSERT_EQ(one.step({false, true}), LOPT_OK);
@@ -90,6 +94,8 @@ TEST_F(CudaState, RestingSkippedAndSwappedAreKept) {
     two.run(1, 3);
     EXPECT_EQ(two.read(), one.read());
 }
+
+INSTANTIATE_TEST_SUITE_P(States, CudaKept, ::testing::Values("fp32", "mixed"));
 
 TEST_F(CudaState, RefusesWhatDoesNotBelongAndGoesOn) {
     Model a({30, 20}), b({30, 21}), c({30, 20});

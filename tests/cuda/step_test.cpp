@@ -104,14 +104,18 @@ TEST_F(Scheduled, SameBitsWithSpans) {
 
 // What stands around a tensor must not matter, above all to a tail that fills no tile.
 TEST_F(Scheduled, AnyAlignment) {
-    std::vector<std::vector<float>> first;
-    for (size_t offset = 0; offset < 4; offset++) {
-        Model source({33, 4097, 1});
-        DeviceModel<> gpu(source, 0, offset);
-        ASSERT_EQ(gpu.create(), LOPT_OK) << lopt_last_error();
-        gpu.run(0, 2);
-        if (offset == 0) first = gpu.read();
-        EXPECT_EQ(gpu.read(), first) << offset;
+    for (const auto &[weights, state] : {std::pair("attention=1", "fp32"), {"attention=1", "mixed"}, {"attention=0", "mixed"}}) {
+        std::vector<std::vector<float>> first;
+        for (size_t offset = 0; offset < 4; offset++) {
+            Model source({33, 4097, 1}, weights);
+            DeviceModel<> gpu(source, 0, offset);
+            lopt_optimizer_options o = LOPT_OPTIMIZER_OPTIONS_INIT;
+            o.state_dtype = state;
+            ASSERT_EQ(gpu.create(o), LOPT_OK) << lopt_last_error();
+            gpu.run(0, 2);
+            if (offset == 0) first = gpu.read();
+            EXPECT_EQ(gpu.read(), first) << weights << " " << state << " " << offset;
+        }
     }
 }
 
@@ -321,11 +325,14 @@ TEST_F(CudaStep, SixteenBitNumbersFollowTheFloatRun) {
 }
 
 TEST_F(CudaStep, SwapShowsTheTrueParametersAndComesBack) {
-    for (const char *weights : {"attention=1", "attention=0"}) {
+    for (const auto &[weights, state] :
+         {std::pair("attention=1", "fp32"), {"attention=0", "fp32"}, {"attention=1", "mixed"}, {"attention=0", "mixed"}}) {
         Model source({33, 5000}, weights), same({33, 5000}, weights);
         DeviceModel<> gpu(source), other(same);
-        ASSERT_EQ(gpu.create(), LOPT_OK);
-        ASSERT_EQ(other.create(), LOPT_OK);
+        lopt_optimizer_options o = LOPT_OPTIMIZER_OPTIONS_INIT;
+        o.state_dtype = state;
+        ASSERT_EQ(gpu.create(o), LOPT_OK);
+        ASSERT_EQ(other.create(o), LOPT_OK);
         gpu.run(0, 2);
         other.run(0, 2);
         const auto attended = gpu.read(), truth = gpu.true_params();

@@ -9,6 +9,9 @@
 #include <omp.h>
 #endif
 
+extern "C" {
+#include "csrc/train/run_directory.h"
+}
 #include "tests/support/golden.h"
 #include "tests/support/scratch_dir.h"
 
@@ -324,6 +327,20 @@ int nested(void *self, const lopt_train_progress *) {
     inner_status = train(*static_cast<std::string *>(self), small_run, 1).status;
     return 1;
 }
+TEST(Train, WhoComesSecondTakesNothingFromWhoIsBeginning) {
+    ScratchDir dir;
+    run_directory first, second, third;
+    ASSERT_EQ(run_directory_open((dir / "run").c_str(), &first), LOPT_OK) << lopt_last_error();
+    EXPECT_EQ(run_directory_open((dir / "run").c_str(), &second), LOPT_ERR_IO);
+    EXPECT_TRUE(std::filesystem::exists(dir / "run/lock"));
+    run_directory_close(&first); // refused
+    EXPECT_FALSE(std::filesystem::exists(dir / "run"));
+    ASSERT_EQ(run_directory_open((dir / "run/").c_str(), &third), LOPT_OK) << lopt_last_error();
+    third.begun = 1;
+    run_directory_close(&third);
+    EXPECT_TRUE(std::filesystem::exists(dir / "run/lock"));
+}
+
 TEST(Train, OneProcessAtATime) {
     ScratchDir dir;
     std::string path = dir / "run";
