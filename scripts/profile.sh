@@ -12,17 +12,20 @@ if ! nvidia-smi -L >/dev/null 2>&1; then
 fi
 mkdir -p "$out"
 [ -n "${2:-}" ] || scripts/build.sh $build -DLOPT_TESTS=OFF -DLOPT_CUDA=ON || exit 1
-run="$build/lopt bench step --device cuda --params 30M --attention on --seconds 0.1"
-phases="$run --launches phases"
+run="$build/lopt bench step --device cuda --params 30M --seconds 0.1"
+phases="$run --attention on --launches phases"
 found=no
 if command -v ncu >/dev/null 2>&1; then
     found=yes
     # Each kernel of the steps once it is warm, of both kinds of state. The percentages are of this GPU's peaks: whichever of the two is larger is the
     # roof it is under. The GPU's clocks stay as they are.
     rm -f "$out"/lopt_*.csv
-    for kernel in prepare step_attending_split step_attending_mma advance_attending_split advance_attending_mma gather finish apply; do
+    for kernel in prepare step_attending_split step_attending_mma step_plain_split step_plain_mma advance_attending_split advance_attending_mma \
+        advance_plain_split advance_plain_mma gather finish apply; do
         echo "profiling lopt_$kernel" >&2
-        case $kernel in prepare | step_*) command=$run ;; *) command=$phases ;; esac
+        command=$run
+        case $kernel in *_plain_*) command="$command --attention off" ;; *) command="$command --attention on" ;; esac
+        case $kernel in prepare | step_*) ;; *) command="$command --launches phases" ;; esac
         ncu --force-overwrite --export "$out/lopt_$kernel" --kernel-name "lopt_$kernel" --launch-skip 5 --launch-count 1 --clock-control none --set roofline --metrics dram__bytes.sum \
             --section SpeedOfLight --section LaunchStats --section Occupancy --section SchedulerStats --section WarpStateStats $command \
             >"$out/ncu-$kernel.txt" 2>&1 ||

@@ -1,4 +1,4 @@
-/* What is fixed about an evaluation (SPEC section 7): learning rates, the steps at which losses are recorded, the seeds of a run.
+/* What is fixed about an evaluation: learning rates, the steps at which losses are recorded, the seeds of a run.
  */
 #ifndef LOPT_EVAL_PROTOCOL_H
 #define LOPT_EVAL_PROTOCOL_H

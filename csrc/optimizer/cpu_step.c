@@ -1,4 +1,4 @@
-/* A step on the CPU: rules 1 to 14 (Wichrowska et al. 2017, section 3) over all chunks of a model. */
+/* A step on the CPU: rules 1 to 14 (docs/cell.md; Wichrowska et al. 2017, section 3) over all chunks of a model. */
 #include <math.h>
 #include <string.h>
 

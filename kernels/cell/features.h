@@ -1,4 +1,4 @@
-/* Rules 1-8 of a step: gradient averages at S timescales, and the parameter RNN's input features; forward and adjoint.
+/* Rules 1-8 of a step (docs/cell.md): gradient averages at S timescales, and the parameter RNN's input features; forward and adjoint.
  * Wichrowska et al. 2017, sections 3.2 (momentum on several timescales), 3.2.3 (features). */
 #ifndef LOPT_CELL_FEATURES_H
 #define LOPT_CELL_FEATURES_H

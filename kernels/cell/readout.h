@@ -1,4 +1,4 @@
-/* Rules 10-12 of a step, as far as one parameter can go: directions, learning rate and unnormalised moves; forward and adjoint.
+/* Rules 10-12 of a step (docs/cell.md), as far as one parameter can go: directions, learning rate and unnormalised moves; forward and adjoint.
  * Wichrowska et al. 2017, section 3.2.1 (attention), 3.2.4 (relative learning rates). */
 #ifndef LOPT_CELL_READOUT_H
 #define LOPT_CELL_READOUT_H

@@ -1,4 +1,4 @@
-/* What the kernels of phase 1 share: rules 1 to 11 for every parameter of the tensors that take part. A thread is a parameter, a warp takes tiles, a
+/* What the kernels of phase 1 share: rules 1 to 11 (docs/cell.md) for every parameter of the tensors that take part. A thread is a parameter, a warp takes tiles, a
  * block chunks. */
 #ifndef LOPT_KERNELS_CUDA_ADVANCE_CUH
 #define LOPT_KERNELS_CUDA_ADVANCE_CUH

@@ -46,7 +46,8 @@ void run_step(const Case &c, int fused) {
 TEST_P(PtxTraffic, IsWhatTheCostModelSays) {
     const Case &c = GetParam();
     run_step(c, 0);
-    const ptx::Traffic advance = traffic_of("lopt_advance"), apply = traffic_of("lopt_apply");
+    const ptx::Traffic look = traffic_of("lopt_prepare"), advance = traffic_of("lopt_advance"), apply = traffic_of("lopt_apply");
+    EXPECT_NEAR(each(look), 4, 0.6); // and the levels' weights
     EXPECT_NEAR(each(advance), c.advance + SUMS, 0.4);
     EXPECT_NEAR(each(apply), c.apply, 0.7);
     // nothing is read or written twice, nor beside what is wanted

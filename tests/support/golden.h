@@ -1,4 +1,4 @@
-// Golden files (SPEC section 10) and small helpers that tests share.
+// Golden files and small helpers that tests share.
 #pragma once
 #include <gtest/gtest.h>
 
