@@ -41,8 +41,8 @@ static const struct argp_option options[] = {
 
 static const cli_syntax syntax = {
     "lopt eval", options, "[FILE...]",
-    "Judge learned optimizers, without any tuning, against SGD, momentum, Nesterov, RMSProp, Adam, AdamW and NAdamW, each at its best "
-    "of 15 learning rates per task, from the same starts and batches.\v"
+    "Judge learned optimizers, without any tuning, against SGD, momentum, Nesterov, RMSProp, Adam, AdamW, NAdamW, and Adam and AdamW "
+    "with a cosine schedule, each at its best of 15 learning rates per task, from the same starts and batches.\v"
     "The table goes to stdout; the report with loss curves is a single HTML file in DIR. Ctrl-C keeps the sweeps that are finished; "
     "the same command then goes on from there.\n\n"
     "Examples:\n"
