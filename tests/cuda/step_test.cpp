@@ -327,7 +327,7 @@ TEST_F(CudaStep, SixteenBitNumbersFollowTheFloatRun) {
 TEST_F(CudaStep, SwapShowsTheTrueParametersAndComesBack) {
     for (const auto &[weights, state] :
          {std::pair("attention=1", "fp32"), {"attention=0", "fp32"}, {"attention=1", "mixed"}, {"attention=0", "mixed"}}) {
-        Model source({33, 5000}, weights), same({33, 5000}, weights);
+        Model source({33, 2000}, weights), same({33, 2000}, weights);
         DeviceModel<> gpu(source), other(same);
         lopt_optimizer_options o = LOPT_OPTIMIZER_OPTIONS_INIT;
         o.state_dtype = state;
