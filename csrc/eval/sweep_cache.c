@@ -24,7 +24,7 @@ static lopt_status key_text(const sweep_request *q, char **out) {
     return text_take(&b, out);
 }
 
-static uint64_t mixed(uint64_t before, const void *data, size_t bytes) { return XXH3_64bits_withSeed(data, bytes, before); }
+static uint64_t hash_on(uint64_t before, const void *data, size_t bytes) { return XXH3_64bits_withSeed(data, bytes, before); }
 
 lopt_status sweep_fingerprint(const char *spec, uint64_t seed, uint64_t *out) {
     lopt_status status = LOPT_OK;
@@ -37,13 +37,13 @@ lopt_status sweep_fingerprint(const char *spec, uint64_t seed, uint64_t *out) {
     LOPT_TRY_CLEANUP(memory_floats(n, "a task's gradient", &grad));
     LOPT_TRY_CLEANUP(memory_floats(task_workspace(t), "a task's workspace", &workspace));
     LOPT_TRY_CLEANUP(task_init(t, seed, params));
-    uint64_t print = mixed(0, params, n * sizeof *params);
+    uint64_t print = hash_on(0, params, n * sizeof *params);
     LOPT_TRY_CLEANUP(task_full_loss_grad(t, params, &seen[0], grad, workspace));
-    print = mixed(print, grad, n * sizeof *grad);
+    print = hash_on(print, grad, n * sizeof *grad);
     LOPT_TRY_CLEANUP(task_loss_grad(t, seed, 0, params, &seen[1], grad, workspace));
-    print = mixed(print, grad, n * sizeof *grad);
+    print = hash_on(print, grad, n * sizeof *grad);
     seen[2] = task_test_accuracy(t, params, workspace);
-    *out = mixed(print, seen, sizeof seen);
+    *out = hash_on(print, seen, sizeof seen);
 cleanup:
     lopt_task_free(t);
     free(params);

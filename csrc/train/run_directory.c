@@ -63,7 +63,7 @@ static void remove_unused(run_directory *d) {
     static const char *const names[] = {"metrics.jsonl", "config.json", "lock"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         char *path = NULL;
-        if (asprintf(&path, "%s/%s", d->path, names[i]) < 0) return;
+        if (run_directory_file(d, names[i], &path) != LOPT_OK) return;
         (void)unlink(path);
         free(path);
     }
