@@ -1,6 +1,10 @@
 // The NCCL communicator over a fake library, and how ranks find each other without MPI; and over NCCL itself, one rank on each of as many GPUs as
 // LOPT_TEST_NCCL_GPUS says.
+#include <netinet/in.h>
+#include <sys/socket.h>
+
 #include <algorithm>
+#include <memory>
 
 #include "tests/dist/support.h"
 
@@ -20,12 +24,53 @@ Environment fake() {
     return {{"LOPT_NCCL_LIBRARY", library}, {"LOPT_CUDART_LIBRARY", library}, {"OMP_NUM_THREADS", "1"}};
 }
 
-// Ranks as torchrun would start them. during: gets their process numbers. port: another for each job.
+// A port for rank 0 that the kernel gives to nobody else, other tests at work beside this one included: bound, but not listening, so that
+// rank 0 may bind it as well (both with SO_REUSEADDR) and listen.
+class FreePort {
+public:
+    FreePort() {
+        sockaddr_in6 any{};
+        any.sin6_family = AF_INET6;
+        sockaddr *address = reinterpret_cast<sockaddr *>(&any);
+        if (!bind_to(address, sizeof any)) {
+            any.sin6_family = AF_INET; // a host without IPv6; the port lies at the same place
+            if (!bind_to(address, sizeof(sockaddr_in))) ADD_FAILURE() << "no free port: " << strerror(errno);
+        }
+        socklen_t bytes = sizeof any;
+        if (getsockname(socket_, address, &bytes) == 0) number_ = ntohs(any.sin6_port);
+    }
+    ~FreePort() { close(socket_); }
+    FreePort(const FreePort &) = delete;
+    FreePort &operator=(const FreePort &) = delete;
+    std::string text() const { return std::to_string(number_); }
+
+private:
+    bool bind_to(const sockaddr *address, socklen_t bytes) {
+        const int one = 1;
+        if (socket_ >= 0) close(socket_);
+        socket_ = socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        setsockopt(socket_, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+        return bind(socket_, address, bytes) == 0;
+    }
+    int socket_ = -1, number_ = 0;
+};
+
+TEST(FreePort, IsGivenToNobodyElse) {
+    std::vector<std::string> ports;
+    std::vector<std::unique_ptr<FreePort>> held;
+    for (int i = 0; i < 500; i++) {
+        held.push_back(std::make_unique<FreePort>());
+        ports.push_back(held.back()->text());
+    }
+    std::sort(ports.begin(), ports.end());
+    EXPECT_EQ(std::unique(ports.begin(), ports.end()), ports.end());
+}
+
+// Ranks as torchrun would start them. during: gets their process numbers.
 std::vector<Outcome> torchrun_over(const Environment &libraries, int ranks, const std::vector<std::string> &command,
                                    const std::function<void(const std::vector<pid_t> &)> &during = nullptr,
                                    const Environment &more = {}) {
-    static int port = 20000 + int(getpid() % 10000);
-    port++;
+    const FreePort port;
     std::vector<Outcome> outcomes;
     outcomes.resize(size_t(ranks));
     std::vector<pid_t> pids;
@@ -37,7 +82,7 @@ std::vector<Outcome> torchrun_over(const Environment &libraries, int ranks, cons
                            {"LOCAL_RANK", std::to_string(r)},
                            {"WORLD_SIZE", std::to_string(ranks)},
                            {"MASTER_ADDR", "127.0.0.1"},
-                           {"MASTER_PORT", std::to_string(port)}});
+                           {"MASTER_PORT", port.text()}});
         e.insert(e.end(), more.begin(), more.end());
         threads.emplace_back([=, &outcomes, &pids] {
             outcomes[size_t(r)] = execute(
@@ -196,7 +241,8 @@ TEST(RealNccl, AFrozenRankIsNamed) {
 TEST(Nccl, WhatIsMissingIsSaid) {
     NEEDS_NCCL();
     auto one = [](const Environment &e) { return execute({worker, "collectives", "nccl"}, nullptr, e).err; };
-    const Environment alone = {{"RANK", "0"}, {"WORLD_SIZE", "1"}, {"MASTER_ADDR", "127.0.0.1"}, {"MASTER_PORT", "29871"}};
+    const FreePort port;
+    const Environment alone = {{"RANK", "0"}, {"WORLD_SIZE", "1"}, {"MASTER_ADDR", "127.0.0.1"}, {"MASTER_PORT", port.text()}};
     auto with = [](Environment a, const Environment &b) {
         a.insert(a.end(), b.begin(), b.end());
         return a;
