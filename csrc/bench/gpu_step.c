@@ -10,9 +10,9 @@
 #include "kernels/cuda/gpu.h"
 #include "lopt/meta.h"
 
-enum { WARM_UP = 3, BATCHES_MIN = 5, BATCHES_MAX = 1000, COPIES = 10, PATTERN = 1 << 20 };
+enum { WARM_UP = 3, BATCHES_MIN = 5, BATCHES_MAX = 1000, MOVES = 10, VECTOR = 16, PATTERN = 1 << 20 };
 #define BATCH_SECONDS 0.02
-#define COPY_BYTES ((size_t)1 << 30)
+#define MOVED_BYTES ((size_t)1 << 30)
 
 typedef struct gpu_bench {
     const lopt_gpu_step_options *o;
@@ -135,20 +135,42 @@ static lopt_status time_steps(gpu_bench *b, lopt_gpu_step *out) {
     return LOPT_OK;
 }
 
-/* From one half of the model's own buffer to the other, or of a larger one where there is memory for it. */
-static lopt_status time_copy(gpu_bench *b, lopt_gpu_step *out) {
-    void *more = NULL;
-    const int device = b->o->device;
-    size_t bytes = b->total * b->number_size;
-    if (bytes < COPY_BYTES && b->gpu->allocate(device, 2 * COPY_BYTES, b->stream, &more) == LOPT_OK) bytes = COPY_BYTES;
-    char *memory = more ? more : b->numbers;
-    lopt_status status = b->gpu->copy(device, memory + bytes, memory, bytes, b->stream);
-    if (status == LOPT_OK) status = b->gpu->wait(device);
+/* Memory to move numbers in: the model's own buffer, or a larger one where there is memory for it. */
+typedef struct room {
+    char *memory;
+    size_t bytes; /* of either half; whole vectors of 16 */
+} room;
+
+static lopt_status copy_once(gpu_bench *b, const room *r) {
+    return b->gpu->copy(b->o->device, r->memory + r->bytes, r->memory, r->bytes, b->stream);
+}
+
+static lopt_status turn_in_place(gpu_bench *b, const room *r) {
+    gpu_launch l;
+    LOPT_TRY(b->gpu->begin(b->o->device, b->stream, &l));
+    b->gpu->kernels->in_place(&l, r->memory, r->bytes, 0);
+    return b->gpu->end(&l);
+}
+
+/* Bytes read and written per second by one of the two above. */
+static lopt_status time_moves(gpu_bench *b, const room *r, lopt_status (*move)(gpu_bench *, const room *), double *out) {
+    LOPT_TRY(move(b, r));
+    LOPT_TRY(b->gpu->wait(b->o->device));
     const double start = clock_seconds();
-    for (int i = 0; i < COPIES && status == LOPT_OK; i++) status = b->gpu->copy(device, memory + bytes, memory, bytes, b->stream);
-    if (status == LOPT_OK) status = b->gpu->wait(device);
-    out->copy_per_second = 2.0 * COPIES * (double)bytes / (clock_seconds() - start);
-    if (more) b->gpu->release(device, more);
+    for (int i = 0; i < MOVES; i++) LOPT_TRY(move(b, r));
+    LOPT_TRY(b->gpu->wait(b->o->device));
+    *out = 2.0 * MOVES * (double)r->bytes / (clock_seconds() - start);
+    return LOPT_OK;
+}
+
+static lopt_status time_memory(gpu_bench *b, lopt_gpu_step *out) {
+    void *more = NULL;
+    room r = {b->numbers, b->total * b->number_size / VECTOR * VECTOR};
+    if (r.bytes < MOVED_BYTES && b->gpu->allocate(b->o->device, 2 * MOVED_BYTES, b->stream, &more) == LOPT_OK)
+        r = (room){more, MOVED_BYTES};
+    lopt_status status = time_moves(b, &r, copy_once, &out->copy_per_second);
+    if (status == LOPT_OK) status = time_moves(b, &r, turn_in_place, &out->in_place_per_second);
+    if (more) b->gpu->release(b->o->device, more);
     return status;
 }
 
@@ -162,11 +184,11 @@ static lopt_status measure(gpu_bench *b, lopt_gpu_step *out) {
     LOPT_TRY(b->gpu->wait(b->o->device));
     if (b->o->graph) LOPT_TRY(capture(b));
     LOPT_TRY(time_steps(b, out));
-    return time_copy(b, out);
+    return time_memory(b, out);
 }
 
 lopt_status lopt_gpu_step_measure(const lopt_gpu_step_options *o, lopt_gpu_step *out) {
-    lopt_gpu_step result = {{0}, 0.0, 0.0, 0.0, 0.0, 0.0};
+    lopt_gpu_step result = {{0}, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0};
     LOPT_CHECK(o != NULL && out != NULL && o->struct_size == sizeof *o && o->counts != NULL && o->num_tensors > 0 && o->device >= 0,
                LOPT_ERR_ARGUMENT,
                "a GPU's steps cannot be timed: options, out and counts must not be NULL, the device not be negative");

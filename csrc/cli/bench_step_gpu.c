@@ -18,41 +18,64 @@ static double bytes_of(int mixed, int attention) {
     return 2 * state + 2 * 4 + 2 * 4 + 4 + 2 * waiting;
 }
 
-static int measure_row(const bench_gpu_job *job, const bench_shape *shape, int attention, int mixed, int graph, json_t *rows) {
+/* One model in one of the ways to step it. */
+typedef struct bench_row {
+    const bench_shape *shape;
+    int attention, mixed, graph;
+} bench_row;
+
+static const char *state_of(const bench_row *w) { return w->mixed ? "mixed" : "fp32"; }
+
+/* The columns that say what a row is of. */
+static void print_name(const bench_row *w) {
+    char size[CONSOLE_NUMBER_MAX];
+    printf("%-10s %7s  %-3s %-5s %-6s ", w->shape->name, console_scaled((double)bench_shape_total(w->shape), size),
+           w->attention ? "on" : "off", state_of(w), w->graph ? "graph" : "stream");
+}
+
+static void print_head(const bench_gpu_job *job, const lopt_gpu_step *r) {
+    printf("%s, copy %.0f GB/s, in place %.0f GB/s, launches: %s\n\n", r->device, 1e-9 * r->copy_per_second,
+           1e-9 * r->in_place_per_second, job->launches);
+    printf("%-10s %7s  %-3s %-5s %-6s %10s %12s %8s %8s %10s %9s\n", "model", "params", "att", "state", "by", "ms", "params/s",
+           "GB/s", "of copy", "in place", "B/param");
+}
+
+static void report_row(const bench_gpu_job *job, const bench_row *w, const lopt_gpu_step *r, json_t *rows) {
+    char rate_text[CONSOLE_NUMBER_MAX];
+    const double n = (double)bench_shape_total(w->shape), bytes = bytes_of(w->mixed, w->attention), rate = n / r->seconds;
+    const double of_copy = rate * bytes / r->copy_per_second, of_in_place = rate * bytes / r->in_place_per_second;
+    if (json_array_size(rows) == 0) print_head(job, r);
+    print_name(w);
+    printf("%10.4f %10s/s %8.0f %6.1f %% %8.1f %% %9.1f  (%.4f .. %.4f ms)\n", 1e3 * r->seconds, console_scaled(rate, rate_text),
+           1e-9 * rate * bytes, 100 * of_copy, 100 * of_in_place, r->bytes_held / n, 1e3 * r->low, 1e3 * r->high);
+    fflush(stdout);
+    json_array_append_new(rows,
+                          json_pack("{s:s, s:s, s:s, s:f, s:i, s:b, s:s, s:b, s:f, s:f, s:f, s:f, s:f, s:f}", "device", r->device,
+                                    "launches", job->launches, "model", w->shape->name, "parameters", n, "tensors",
+                                    (int)w->shape->num_tensors, "attention", w->attention, "state", state_of(w), "graph", w->graph,
+                                    "seconds", r->seconds, "parameters_per_second", rate, "bytes", bytes, "share_of_copy", of_copy,
+                                    "share_of_in_place", of_in_place, "bytes_held", r->bytes_held / n));
+}
+
+static int measure_row(const bench_gpu_job *job, const bench_row *w, json_t *rows) {
     lopt_gpu_step_options o = LOPT_GPU_STEP_OPTIONS_INIT;
     lopt_gpu_step r;
-    char rate_text[CONSOLE_NUMBER_MAX], size_text[CONSOLE_NUMBER_MAX];
     o.device = job->device;
-    o.num_tensors = shape->num_tensors;
-    o.counts = shape->counts;
-    o.weights = attention ? "attention=1" : "attention=0";
-    o.state_dtype = mixed ? "mixed" : "fp32";
-    o.graph = graph;
+    o.num_tensors = w->shape->num_tensors;
+    o.counts = w->shape->counts;
+    o.weights = w->attention ? "attention=1" : "attention=0";
+    o.state_dtype = state_of(w);
+    o.graph = w->graph;
     o.launches = job->launches;
     o.seconds = job->seconds;
     const lopt_status status = lopt_gpu_step_measure(&o, &r);
-    const double n = (double)bench_shape_total(shape), bytes = bytes_of(mixed, attention), rate = n / r.seconds;
     if (status == LOPT_ERR_MEMORY) { /* of this size, not of the smaller ones */
-        printf("%-10s %7s  %-3s %-5s %-6s  skipped: %s\n", shape->name, console_scaled(n, size_text), attention ? "on" : "off",
-               o.state_dtype, graph ? "graph" : "stream", lopt_last_error());
+        print_name(w);
+        printf(" skipped: %s\n", lopt_last_error());
         return 0;
     }
     if (status != LOPT_OK) return cli_library_error();
-    if (json_array_size(rows) == 0)
-        printf("%s, copy %.0f GB/s, launches: %s\n\n", r.device, 1e-9 * r.copy_per_second, job->launches);
-    if (json_array_size(rows) == 0)
-        printf("%-10s %7s  %-3s %-5s %-6s %10s %12s %8s %8s %9s\n", "model", "params", "att", "state", "by", "ms", "params/s",
-               "GB/s", "of copy", "B/param");
-    printf("%-10s %7s  %-3s %-5s %-6s %10.4f %10s/s %8.0f %6.1f %% %9.1f  (%.4f .. %.4f ms)\n", shape->name,
-           console_scaled(n, size_text), attention ? "on" : "off", o.state_dtype, graph ? "graph" : "stream", 1e3 * r.seconds,
-           console_scaled(rate, rate_text), 1e-9 * rate * bytes, 100 * rate * bytes / r.copy_per_second, r.bytes_held / n,
-           1e3 * r.low, 1e3 * r.high);
-    fflush(stdout);
-    json_array_append_new(rows, json_pack("{s:s, s:s, s:s, s:f, s:i, s:b, s:s, s:b, s:f, s:f, s:f, s:f, s:f}", "device", r.device,
-                                          "launches", job->launches, "model", shape->name, "parameters", n, "tensors",
-                                          (int)shape->num_tensors, "attention", attention, "state", o.state_dtype, "graph", graph,
-                                          "seconds", r.seconds, "parameters_per_second", rate, "bytes", bytes, "share_of_copy",
-                                          rate * bytes / r.copy_per_second, "bytes_held", r.bytes_held / n));
+    report_row(job, w, &r, rows);
     return 0;
 }
 
@@ -73,12 +96,14 @@ int bench_step_gpu(const bench_gpu_job *job) {
     int failed = 0;
     for (size_t i = 0; !failed && shape_at(job, i, &shape); i++)
         for (int row = 0; row < 8 && !failed; row++) { /* attention, state, stream or graph */
-            const int attention = row < 4;
-            if (job->attention < 0 || attention == job->attention)
-                failed = measure_row(job, &shape, attention, row / 2 & 1, row & 1, rows);
+            const bench_row w = {&shape, row < 4, row / 2 & 1, row & 1};
+            if (job->attention < 0 || w.attention == job->attention) failed = measure_row(job, &w, rows);
         }
     if (!failed)
-        printf("\nMedian over batches of steps, quartiles at the end; bytes moved as counted in csrc/cli/bench_step_gpu.c.\n");
+        printf(
+            "\nMedian over batches of steps, quartiles at the end; bytes moved as counted in csrc/cli/bench_step_gpu.c, and their share of what "
+            "a copy\nmoves, which reads here and writes there, and of what a kernel moves that only reads and writes in place, as a step "
+            "must.\n");
     const int written = bench_write_json(job->json, rows);
     return cli_finish_output(failed ? CLI_FAILED : written);
 }

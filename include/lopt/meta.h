@@ -177,7 +177,7 @@ typedef struct lopt_machine {
 
 /* Measures for about a second. */
 LOPT_API lopt_status lopt_machine_measure(lopt_machine *out);
-/* Steps of an optimizer on a model in a GPU's memory, timed, beside a copy within that memory. */
+/* Steps of an optimizer on a model in a GPU's memory, timed, beside a copy within that memory and a kernel that does nothing but read and write in place. */
 typedef struct lopt_gpu_step_options {
     size_t struct_size;
     int device; /* its number */
@@ -197,11 +197,12 @@ typedef struct lopt_gpu_step_options {
     { sizeof(lopt_gpu_step_options), 0, 0, NULL, NULL, NULL, NULL, 0, 1.0, NULL }
 
 typedef struct lopt_gpu_step {
-    char device[64];        /* the GPU's name */
-    double seconds;         /* of one step, median over batches of steps that follow each other without a wait */
-    double low, high;       /* its quartiles */
-    double copy_per_second; /* bytes read and written by a copy larger than the caches */
-    double bytes_held;      /* by the optimizer */
+    char device[64];            /* the GPU's name */
+    double seconds;             /* of one step, median over batches of steps that follow each other without a wait */
+    double low, high;           /* its quartiles */
+    double copy_per_second;     /* bytes read and written by a copy larger than the caches */
+    double in_place_per_second; /* and by a kernel that writes them where it has read them, as a step does */
+    double bytes_held;          /* by the optimizer */
 } lopt_gpu_step;
 
 LOPT_API lopt_status lopt_gpu_step_measure(const lopt_gpu_step_options *o, lopt_gpu_step *out);

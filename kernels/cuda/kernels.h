@@ -40,6 +40,8 @@ typedef struct gpu_kernels {
     /* to, from [piece->count], in the device's memory */
     void (*pack)(gpu_launch *l, const gpu_model *m, const state_piece *piece, float *to);
     void (*unpack)(gpu_launch *l, const gpu_model *m, const state_piece *piece, const float *from);
+    /* For benchmarks: the bits of `key` changed in all words of memory, whole vectors of 16 bytes, aligned so: the least that a step does with its state. */
+    void (*in_place)(gpu_launch *l, void *memory, uint64_t bytes, uint32_t key);
 } gpu_kernels;
 
 #endif

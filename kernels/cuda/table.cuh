@@ -19,6 +19,7 @@ void GPU_SYMBOL(gpu_sum_rates)(gpu_launch *l, const gpu_model *m);
 void GPU_SYMBOL(gpu_exchange_params)(gpu_launch *l, const gpu_model *m, gpu_exchange what);
 void GPU_SYMBOL(gpu_pack)(gpu_launch *l, const gpu_model *m, const state_piece *piece, float *to);
 void GPU_SYMBOL(gpu_unpack)(gpu_launch *l, const gpu_model *m, const state_piece *piece, const float *from);
+void GPU_SYMBOL(gpu_in_place)(gpu_launch *l, void *memory, uint64_t bytes, uint32_t key);
 
 static void gpu_load(gpu_launch *l) {
     GPU_SYMBOL(gpu_load_step)(l);
@@ -40,6 +41,7 @@ static const gpu_kernels gpu_kernel_table = {
     GPU_SYMBOL(gpu_exchange_params),
     GPU_SYMBOL(gpu_pack),
     GPU_SYMBOL(gpu_unpack),
+    GPU_SYMBOL(gpu_in_place),
 };
 
 #endif

@@ -210,6 +210,7 @@ TEST_P(OnDevice, StepsCanBeTimed) {
             EXPECT_LE(r.low, r.seconds);
             EXPECT_LE(r.seconds, r.high);
             EXPECT_GT(r.copy_per_second, 0.0);
+            EXPECT_GT(r.in_place_per_second, 0.0);
             EXPECT_GT(r.bytes_held, 84.0 * 1307);
         }
         for (const char *launches : {"auto", "phases", "fused"}) {
@@ -222,6 +223,28 @@ TEST_P(OnDevice, StepsCanBeTimed) {
         o.device = 999;
         EXPECT_EQ(lopt_gpu_step_measure(&o, &r), LOPT_ERR_ARGUMENT);
     }
+}
+
+// The bytes that a step's are compared with: each is turned over once.
+TEST_P(OnDevice, AKernelInPlaceReachesEveryByte) {
+    const size_t room = 3 << 16, vector = 16;
+    void *memory = nullptr;
+    ASSERT_EQ(gpu->allocate(0, room, nullptr, &memory), LOPT_OK) << lopt_last_error();
+    for (size_t bytes : {vector, 31 * vector, 641 * vector, 20479 * vector / 2, room - vector}) {
+        bytes -= bytes % vector;
+        std::vector<uint32_t> numbers(room / sizeof(uint32_t));
+        for (size_t i = 0; i < numbers.size(); i++) numbers[i] = uint32_t(i * 2654435761u);
+        std::vector<uint32_t> want = numbers;
+        for (size_t i = 0; i < bytes / sizeof(uint32_t); i++) want[i] ^= 0x80c0f001u;
+        ASSERT_EQ(gpu->upload(0, memory, numbers.data(), room, nullptr), LOPT_OK);
+        gpu_launch l;
+        ASSERT_EQ(gpu->begin(0, nullptr, &l), LOPT_OK);
+        gpu->kernels->in_place(&l, memory, bytes, 0x80c0f001u);
+        ASSERT_EQ(gpu->end(&l), LOPT_OK) << lopt_last_error();
+        ASSERT_EQ(gpu->download(0, numbers.data(), memory, room, nullptr), LOPT_OK);
+        EXPECT_TRUE(numbers == want) << bytes;
+    }
+    gpu->release(0, memory);
 }
 
 INSTANTIATE_TEST_SUITE_P(Devices, OnDevice, ::testing::Values("Emulated", "Gpu"), device_name);

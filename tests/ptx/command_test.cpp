@@ -20,7 +20,8 @@ TEST(PtxCommand, BenchStepMeasuresEveryKindOfState) {
                                 " --launches fused --seconds 0.001 --json " + json + " >" + out + " 2>&1";
     ASSERT_EQ(std::system(command.c_str()), 0) << read_file(out);
     const std::string text = read_file(out);
-    for (const char *words : {"PTX, copy", "launches: fused", "fp32  stream", "fp32  graph", "mixed stream", "mixed graph"})
+    for (const char *words :
+         {"PTX, copy", "in place", "launches: fused", "fp32  stream", "fp32  graph", "mixed stream", "mixed graph"})
         EXPECT_NE(text.find(words), std::string::npos) << words << " is not in\n" << text;
     json_error_t error;
     json_t *file = json_load_file(json.c_str(), 0, &error);
@@ -31,6 +32,8 @@ TEST(PtxCommand, BenchStepMeasuresEveryKindOfState) {
         const json_t *row = json_array_get(rows, i);
         EXPECT_GT(json_number_value(json_object_get(row, "seconds")), 0.0);
         EXPECT_GT(json_number_value(json_object_get(row, "bytes_held")), 44.0);
+        EXPECT_GT(json_number_value(json_object_get(row, "share_of_copy")), 0.0);
+        EXPECT_GT(json_number_value(json_object_get(row, "share_of_in_place")), 0.0);
     }
     json_decref(file);
 }

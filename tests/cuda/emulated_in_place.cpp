@@ -1,0 +1,3 @@
+#include "tests/support/cuda_emulation.h"
+
+#include "kernels/cuda/in_place.cu"
