@@ -34,6 +34,7 @@ const char *safetensors_metadata(const safetensors_file *f, const char *key); /*
 int safetensors_metadata_at(const safetensors_file *f, size_t index, const char **key, const char **value);
 size_t safetensors_num_tensors(const safetensors_file *f);
 const safetensors_tensor *safetensors_tensor_at(const safetensors_file *f, size_t index);
+int safetensors_has(const safetensors_file *f, const char *name); /* 1: there is a tensor of this name */
 /* The data of the tensor of this name, dtype and shape; LOPT_ERR_FORMAT, naming it, if there is none such. May be unaligned: memcpy. */
 lopt_status safetensors_data(const safetensors_file *f, const safetensors_tensor *expected, const void **out);
 /* Whole number in the metadata; LOPT_ERR_FORMAT, naming the key, if absent or malformed. */

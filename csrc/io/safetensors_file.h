@@ -8,6 +8,9 @@
 #define VERSION_KEY "lopt_version"
 enum { CHECKSUM_DIGITS = 16 };
 
+/* Where in a header (bytes [size], checked JSON of a safetensors file) the digits of the checksum begin; 0: nowhere. */
+size_t safetensors_checksum_place(const char *bytes, size_t size);
+
 const char *safetensors_dtype_name(safetensors_dtype d); /* "F32", ... */
 size_t safetensors_dtype_size(safetensors_dtype d);      /* bytes */
 

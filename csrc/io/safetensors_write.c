@@ -30,6 +30,15 @@ size_t safetensors_count(const safetensors_tensor *t) {
     return n;
 }
 
+size_t safetensors_checksum_place(const char *bytes, size_t size) {
+    static const char lead[] = "\"" CHECKSUM_KEY "\":\"";
+    const char *at = bytes, *end = bytes + size;
+    /* In strings a quote has a backslash before it: a key that ends with the word is passed over. */
+    while ((at = memmem(at, (size_t)(end - at), lead, sizeof lead - 1)) != NULL && at > bytes && at[-1] == '\\') at++;
+    if (at == NULL || (size_t)(end - at) < sizeof lead - 1 + CHECKSUM_DIGITS) return 0;
+    return (size_t)(at - bytes) + sizeof lead - 1;
+}
+
 /* The metadata come first in the header, with room for the digits. Steals nothing; NULL: no memory. */
 static json_t *metadata_object(const safetensors_pair *metadata, size_t n) {
     json_t *o = json_object();
@@ -94,14 +103,12 @@ static lopt_status write_data(atomic_file *f, XXH3_state_t *hash, const safetens
     return LOPT_OK;
 }
 
-/* The digits stand behind the last "checksum":" of the metadata, which is where a reader looks too. */
-static lopt_status write_digits(atomic_file *f, const char *header, XXH3_state_t *hash) {
-    static const char lead[] = "\"" CHECKSUM_KEY "\":\"";
-    const char *at = strstr(header + 8, lead);
+static lopt_status write_digits(atomic_file *f, const char *header, size_t size, XXH3_state_t *hash) {
+    const size_t place = safetensors_checksum_place(header, size);
     char digits[CHECKSUM_DIGITS + 1];
-    LOPT_CHECK(at != NULL, LOPT_ERR_FORMAT, "the file's header has no place for its checksum");
+    LOPT_CHECK(place > 0, LOPT_ERR_FORMAT, "the file's header has no place for its checksum");
     snprintf(digits, sizeof digits, "%016" PRIx64, (uint64_t)XXH3_64bits_digest(hash));
-    return atomic_file_overwrite(f, (size_t)(at - header) + sizeof lead - 1, digits, CHECKSUM_DIGITS);
+    return atomic_file_overwrite(f, place, digits, CHECKSUM_DIGITS);
 }
 
 lopt_status safetensors_write(const char *path, const safetensors_pair *metadata, size_t num_metadata,
@@ -119,7 +126,7 @@ lopt_status safetensors_write(const char *path, const safetensors_pair *metadata
     LOPT_TRY_CLEANUP(atomic_file_append(&f, header, size));
     LOPT_CHECK_CLEANUP(XXH3_64bits_update(hash, header, size) == XXH_OK, LOPT_ERR_IO, "the checksum could not be formed");
     LOPT_TRY_CLEANUP(write_data(&f, hash, tensors, num_tensors, fill, self, buffer));
-    LOPT_TRY_CLEANUP(write_digits(&f, header, hash));
+    LOPT_TRY_CLEANUP(write_digits(&f, header, size, hash));
     status = atomic_file_commit(&f);
 cleanup:
     if (f.descriptor >= 0) atomic_file_abort(&f);

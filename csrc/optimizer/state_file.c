@@ -162,12 +162,6 @@ static lopt_status check_weights(const lopt_optimizer *opt, const safetensors_fi
     return LOPT_OK;
 }
 
-static int has_tensor(const safetensors_file *f, const char *name) {
-    for (size_t i = 0; i < safetensors_num_tensors(f); i++)
-        if (strcmp(safetensors_tensor_at(f, i)->name, name) == 0) return 1;
-    return 0;
-}
-
 #define GUARD_SHIFT_MAX 150.0f /* log rates are within 33 of 0 */
 
 /* A negative average of rates would turn updates round, one of 0 after steps has no logarithm. */
@@ -189,9 +183,9 @@ static lopt_status check_guard(const lopt_optimizer *opt, const char *values) {
 /* Finds every tensor; the number of them in the file says that there are no others. */
 static lopt_status find_tensors(lopt_optimizer *opt, const safetensors_file *f, loaded *l) {
     void *memory = NULL;
-    l->swapped = has_tensor(f, "attended.0");
-    const int theta = opt->layout.dims.attention || l->swapped || has_tensor(f, "theta.0");
-    const int guard = has_tensor(f, "guard");
+    l->swapped = safetensors_has(f, "attended.0");
+    const int theta = opt->layout.dims.attention || l->swapped || safetensors_has(f, "theta.0");
+    const int guard = safetensors_has(f, "guard");
     LOPT_TRY(shape_make(opt, PARTS - 2 + theta + l->swapped, guard && opt->guarded, &l->shape));
     LOPT_TRY(memory_alloc(l->shape.num_tensors, sizeof *l->data, "a state", &memory));
     l->data = memory;

@@ -80,6 +80,9 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{"metadata not strings", container("{\"__metadata__\":{\"k\":3}}", ""), "k"},
         Bad{"wrong checksum", container("{\"__metadata__\":{\"checksum\":\"0123456789abcdef\"}}", ""), "checksum"},
         Bad{"malformed checksum", container("{\"__metadata__\":{\"checksum\":\"xyz\"}}", ""), "checksum"},
+        Bad{"a key that ends with the word, where there is no room for digits",
+            container("{\"__metadata__\":{\"checksum\" :\"0123456789abcdef\",\"x\\\"checksum\":\"\"}}", ""), "checksum"},
+        Bad{"digits by their numbers", container("{\"__metadata__\":{\"checksum\":\"\\u0030123456789abcdef\"}}", ""), "malformed"},
         Bad{"lopt's, its checksum renamed",
             container("{\"__metadata__\":{\"lopt_version\":\"1\",\"checksun\":\"0123456789abcdef\"}}", ""), "checksum"}));
 
@@ -126,7 +129,7 @@ lopt_status fill_count(void *self, size_t index, size_t first, size_t count, voi
     return LOPT_OK;
 }
 const safetensors_tensor two_tensors[] = {{"first", SAFETENSORS_F32, 2, {700, 1000}}, {"second", SAFETENSORS_F32, 1, {3}}};
-const safetensors_pair pairs[] = {{"format", "test"}, {"quote", "a \"b\" \\ \n \xc3\xa4"}};
+const safetensors_pair pairs[] = {{"format", "test"}, {"quote", "a \"b\" \\ \n \xc3\xa4"}, {"my\"checksum", "no digits"}};
 
 TEST(Safetensors, NeitherAFolderNorAPipe) {
     ScratchDir dir;
@@ -142,9 +145,11 @@ TEST(Safetensors, NeitherAFolderNorAPipe) {
 TEST(Safetensors, WritesWhatItReads) {
     ScratchDir dir;
     safetensors_file *f = nullptr;
-    ASSERT_EQ(safetensors_write((dir / "f").c_str(), pairs, 2, two_tensors, 2, fill_count, nullptr), LOPT_OK) << lopt_last_error();
+    ASSERT_EQ(safetensors_write((dir / "f").c_str(), pairs, 3, two_tensors, 2, fill_count, nullptr), LOPT_OK) << lopt_last_error();
     ASSERT_EQ(safetensors_open((dir / "f").c_str(), &f), LOPT_OK) << lopt_last_error();
-    EXPECT_STREQ(safetensors_metadata(f, "quote"), pairs[1].value);
+    for (const safetensors_pair &pair : pairs) EXPECT_STREQ(safetensors_metadata(f, pair.key), pair.value);
+    EXPECT_TRUE(safetensors_has(f, "first"));
+    EXPECT_FALSE(safetensors_has(f, "third") || safetensors_has(f, "__metadata__"));
     EXPECT_EQ(std::strlen(safetensors_metadata(f, "checksum")), 16u);
     const void *data = nullptr;
     ASSERT_EQ(safetensors_data(f, &two_tensors[0], &data), LOPT_OK);
@@ -156,7 +161,7 @@ TEST(Safetensors, WritesWhatItReads) {
     safetensors_close(f);
     // again: the same bytes
     const std::string first = read_file(dir / "f");
-    ASSERT_EQ(safetensors_write((dir / "f").c_str(), pairs, 2, two_tensors, 2, fill_count, nullptr), LOPT_OK);
+    ASSERT_EQ(safetensors_write((dir / "f").c_str(), pairs, 3, two_tensors, 2, fill_count, nullptr), LOPT_OK);
     EXPECT_EQ(read_file(dir / "f"), first);
 }
 
@@ -171,7 +176,7 @@ TEST(Safetensors, AFailedWriteKeepsTheOldFileAndLeavesNothingBehind) {
     const std::string path = dir / "f";
     write_file(path, "precious");
     int failing = 1;
-    EXPECT_EQ(safetensors_write(path.c_str(), pairs, 2, two_tensors, 2, fill_count, &failing), LOPT_ERR_TASK);
+    EXPECT_EQ(safetensors_write(path.c_str(), pairs, 3, two_tensors, 2, fill_count, &failing), LOPT_ERR_TASK);
     EXPECT_EQ(read_file(path), "precious");
     struct rlimit old, low;
     ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &old), 0);
@@ -179,12 +184,12 @@ TEST(Safetensors, AFailedWriteKeepsTheOldFileAndLeavesNothingBehind) {
     low.rlim_cur = 100000; // a disk that fills up
     signal(SIGXFSZ, SIG_IGN);
     ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &low), 0);
-    EXPECT_EQ(safetensors_write(path.c_str(), pairs, 2, two_tensors, 2, fill_count, nullptr), LOPT_ERR_IO);
+    EXPECT_EQ(safetensors_write(path.c_str(), pairs, 3, two_tensors, 2, fill_count, nullptr), LOPT_ERR_IO);
     setrlimit(RLIMIT_FSIZE, &old);
     EXPECT_EQ(read_file(path), "precious");
     EXPECT_EQ(files_in(dir.path), 1u);
-    EXPECT_EQ(safetensors_write("/nonexistent/dir/f", pairs, 2, two_tensors, 2, fill_count, nullptr), LOPT_ERR_IO);
-    EXPECT_EQ(safetensors_write("/proc/f", pairs, 2, two_tensors, 2, fill_count, nullptr), LOPT_ERR_IO);
+    EXPECT_EQ(safetensors_write("/nonexistent/dir/f", pairs, 3, two_tensors, 2, fill_count, nullptr), LOPT_ERR_IO);
+    EXPECT_EQ(safetensors_write("/proc/f", pairs, 3, two_tensors, 2, fill_count, nullptr), LOPT_ERR_IO);
 }
 
 TEST(AtomicFile, AppearsOnlyAtCommit) {
