@@ -22,7 +22,7 @@ import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUDGET = ROOT / "bench/gpu-code-sm_90.txt"
-FLAGS = ["-arch=sm_90", "-std=c++17", "-cubin", "-Xptxas=-v"]  # besides those of the build
+FLAGS = ["-arch=sm_90", "-std=c++17", "-cubin", "-Xptxas=-v", "-DLOPT_CUDA_PTX=0"]  # besides those of the build
 OPCODES = {0x023: "ffma", 0x108: "mufu", 0x0B9: "uldc", 0x181: "ldg", 0x186: "stg", 0x03C: "mma"}
 BRANCH = 0x147
 LOADS = (0x180, 0x181)  # of memory: by generic addresses, by global ones

@@ -11,7 +11,8 @@
  *              lopt_last_error() is per thread. CPU work runs on OpenMP threads (OMP_NUM_THREADS), and no result depends
  *              on their number.
  *   streams    `stream` is a cudaStream_t passed as void *, for device "cuda"; on "cpu" it must be NULL, and every call has
- *              finished its work when it returns. One optimizer is used by one stream at a time.
+ *              finished its work when it returns. One optimizer is used by one stream at a time: another
+ *              must wait for an event of the first (cudaStreamWaitEvent), or a step may give wrong numbers or never end.
  *   aliasing   Buffers passed to one call must not overlap each other.
  *   units      Sizes count elements, not bytes. A "tensor" is a flat run of `counts[i]` elements; its shape does not matter.
  */

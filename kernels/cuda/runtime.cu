@@ -18,16 +18,18 @@ struct current_device {
     }
     ~current_device() {
         int now = before;
-        if (before >= 0 && cudaGetDevice(&now) == cudaSuccess && now != before) (void)cudaSetDevice(before);
+        if (before >= 0 && cudaGetDevice(&now) == cudaSuccess && now != before && cudaSetDevice(before) != cudaSuccess)
+            (void)cudaGetLastError();
     }
 };
 
 /* Records the failure of a call, and leaves no error behind that a later call of the caller's would find. */
 static lopt_status failed(cudaError_t error, const char *doing) {
     (void)cudaGetLastError();
-    const lopt_status status = error == cudaErrorMemoryAllocation         ? LOPT_ERR_MEMORY
-                               : error == cudaErrorNoKernelImageForDevice ? LOPT_ERR_UNSUPPORTED
-                                                                          : LOPT_ERR_DEVICE;
+    const int no_code = error == cudaErrorNoKernelImageForDevice || error == cudaErrorInvalidDeviceFunction;
+    const lopt_status status = error == cudaErrorMemoryAllocation ? LOPT_ERR_MEMORY
+                               : no_code                          ? LOPT_ERR_UNSUPPORTED
+                                                                  : LOPT_ERR_DEVICE;
     return lopt_fail(status, "%s: CUDA says \"%s\" (error %d)", doing, cudaGetErrorString(error), (int)error);
 }
 
@@ -76,7 +78,10 @@ static lopt_status cuda_allocate(int device, size_t bytes, void *stream, void **
 
 static void cuda_release(int device, void *memory) {
     current_device current(device);
+    cudaStreamCaptureMode mode = cudaStreamCaptureModeRelaxed; /* a capture of this thread's would be spoiled otherwise */
+    const int relaxed = cudaThreadExchangeStreamCaptureMode(&mode) == cudaSuccess;
     if (cudaFree(memory) != cudaSuccess) (void)cudaGetLastError(); /* a device that failed has nothing left to release */
+    if (relaxed && cudaThreadExchangeStreamCaptureMode(&mode) != cudaSuccess) (void)cudaGetLastError();
 }
 
 static lopt_status cuda_check_pointer(int device, const void *p) {
@@ -100,6 +105,10 @@ static lopt_status cuda_check_stream(int device, void *stream) {
     /* The question would end a capture; a launch will fail if the stream is of another device. */
     if (error == cudaSuccess && capture != cudaStreamCaptureStatusNone) return LOPT_OK;
     if (error == cudaSuccess) error = cudaStreamGetDevice((cudaStream_t)stream, &its);
+    if (error == cudaErrorCallRequiresNewerDriver || error == cudaErrorNotSupported) { /* before CUDA 12.8: a launch will tell */
+        (void)cudaGetLastError();
+        return LOPT_OK;
+    }
     if (error != cudaSuccess) return failed(error, "asking for a stream's device");
     if (its != device)
         return lopt_fail(LOPT_ERR_ARGUMENT, "the stream is of device \"cuda:%d\"; this optimizer is on \"cuda:%d\"", its, device);
@@ -139,9 +148,11 @@ static lopt_status cuda_wait(int device) {
 
 /* Whether kernels can begin early: from capability 9.0 on, in code compiled for that (block.cuh, step_follows), and with drivers that capture it. */
 static int overlaps(int major, int minor, int driver) {
-    static const int compiled[] = {__CUDA_ARCH_LIST__}; /* 900: for 9.0. A device takes the latest that is not later than itself. */
-    for (int architecture : compiled)
-        if (architecture >= 900 && architecture <= 100 * major + 10 * minor) return driver >= 12030;
+    static const int compiled[] = {__CUDA_ARCH_LIST__}; /* 900: for 9.0 */
+    const int own = 100 * major + 10 * minor;
+    for (int architecture : compiled) /* a device takes code of its own kind, or makes its own of the latest PTX */
+        if (architecture >= 900 && architecture <= own && (architecture / 100 == major || architecture <= LOPT_CUDA_PTX))
+            return driver >= 12030;
     return 0;
 }
 
@@ -153,7 +164,10 @@ static lopt_status cuda_begin(int device, void *stream, gpu_launch *out) {
     if (error == cudaSuccess) error = cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device);
     if (error == cudaSuccess) error = cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device);
     if (error == cudaSuccess) error = cudaDriverGetVersion(&driver);
-    if (error != cudaSuccess) return failed(error, "turning to the device");
+    if (error != cudaSuccess) {
+        if (before != device) (void)cudaSetDevice(before);
+        return failed(error, "turning to the device");
+    }
     *out = gpu_launch{stream, (unsigned)sms, before, 0, overlaps(major, minor, driver)};
     return LOPT_OK;
 }

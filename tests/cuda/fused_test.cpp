@@ -1,4 +1,6 @@
 // A step in one launch from phase 1 on against the same step in a launch for each phase: every bit of it, over lists of tensors that are chosen to hurt.
+#include <deque>
+
 #include "tests/cuda/support.h"
 
 namespace {
@@ -93,6 +95,41 @@ TEST_F(FusedSteps, AreThoseOfThePhasesWhateverTheGradients) {
         }
         EXPECT_EQ(lopt_optimizer_skipped(fused.opt.p), zero ? 0u : 1u);
     }
+}
+
+// Two at once, each on its stream and from its graph, with nothing between their steps: many blocks of each wait for others of the same. Tensors rest
+// in one of them.
+TEST_F(FusedSteps, OfTwoOptimizersGoOnBesideEachOther) {
+    const size_t scale = gpu_under_test() == "cuda" ? 1000 : 1;
+    const int steps = scale > 1 ? 100 : 3;
+    void *streams[2] = {nullptr, nullptr};
+    {
+        Model a({3000 * scale, 5, 1500 * scale}, "attention=1"), b({700 * scale, 300, 3100 * scale}, "attention=0"),
+            like_a(a.counts, "attention=1"), like_b(b.counts, "attention=0");
+        DeviceModel<> fused[2] = {DeviceModel<>(a), DeviceModel<>(b)}, phases[2] = {DeviceModel<>(like_a), DeviceModel<>(like_b)};
+        std::deque<Graph> graphs;
+        lopt_optimizer_options o = LOPT_OPTIMIZER_OPTIONS_INIT;
+        for (int k = 0; k < 2; k++) {
+            const std::vector<bool> resting = {false, k == 1, false};
+            ASSERT_EQ(device()->stream_create(0, &streams[k]), LOPT_OK) << lopt_last_error();
+            o.state_dtype = k ? "mixed" : "fp32";
+            fused[k].stream = streams[k];
+            fused[k].fused = 1, phases[k].fused = 0;
+            for (auto *m : {&fused[k], &phases[k]}) {
+                m->host.gradients(0);
+                ASSERT_EQ(m->create(o), LOPT_OK) << lopt_last_error();
+                m->write_grads();
+            }
+            graphs.emplace_back(streams[k]);
+            ASSERT_EQ(fused[k].step(resting), LOPT_OK) << lopt_last_error();
+            graphs[size_t(k)].end();
+            for (int t = 0; t < steps; t++) ASSERT_EQ(phases[k].step(resting), LOPT_OK) << lopt_last_error();
+        }
+        for (int t = 0; t < steps; t++)
+            for (Graph &graph : graphs) graph.replay();
+        for (int k = 0; k < 2; k++) expect_the_same(fused[k], phases[k]);
+    }
+    for (void *stream : streams) device()->stream_destroy(0, stream);
 }
 
 struct BigCase {

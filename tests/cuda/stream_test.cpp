@@ -13,17 +13,6 @@ struct CudaStream : OnGpu {
     }
 };
 
-// What was enqueued on a stream between its two calls, to be run there again.
-struct Graph {
-    void *stream, *graph = nullptr;
-    explicit Graph(void *s) : stream(s) { EXPECT_EQ(device()->capture_begin(0, stream), LOPT_OK) << lopt_last_error(); }
-    ~Graph() {
-        if (graph) device()->graph_destroy(0, graph);
-    }
-    void end() { EXPECT_EQ(device()->capture_end(0, stream, &graph), LOPT_OK) << lopt_last_error(); }
-    void replay() { EXPECT_EQ(device()->graph_launch(0, graph, stream), LOPT_OK) << lopt_last_error(); }
-};
-
 // A captured step follows rates, scaler, step count and first-step flags, which live on the device; in one launch as by phases.
 TEST_F(CudaStream, ReplayedGraphsAreSteps) {
     const std::vector<size_t> sizes(GPU_POINTERS + 6, 9); // pointers of more than one launch
@@ -67,6 +56,26 @@ TEST_F(CudaStream, ReplayedGraphsAreSteps) {
         EXPECT_EQ(step, 4u) << name;
         safetensors_close(f);
     }
+}
+
+// Where garbage is collected while a step is captured, say.
+TEST_F(CudaStream, OptimizersAreFreedWhileAStreamIsCaptured) {
+    Model source({40, 3}), other({700});
+    DeviceModel<> model(source), freed(other);
+    model.stream = a;
+    ASSERT_EQ(model.create(), LOPT_OK) << lopt_last_error();
+    ASSERT_EQ(freed.create(), LOPT_OK) << lopt_last_error();
+    Graph graph(a);
+    ASSERT_EQ(model.step(), LOPT_OK) << lopt_last_error();
+    lopt_optimizer_free(freed.opt.p);
+    freed.opt.p = nullptr;
+    graph.end();
+    source.gradients(0);
+    model.write_grads();
+    graph.replay();
+    ASSERT_EQ(device()->wait(0), LOPT_OK) << lopt_last_error();
+    EXPECT_EQ(lopt_optimizer_skipped(model.opt.p), 0u);
+    EXPECT_NE(model.read(), source.params);
 }
 
 // A graph holds the pointers of its capture, whatever other calls have used since.

@@ -142,6 +142,17 @@ template <class P = float, class G = float> struct DeviceModel {
     lopt_status swap() { return lopt_optimizer_swap(opt.p, pointers(params).data(), stream); }
 };
 
+// What was enqueued on a stream between its two calls, to be run there again.
+struct Graph {
+    void *stream, *graph = nullptr;
+    explicit Graph(void *s) : stream(s) { EXPECT_EQ(device()->capture_begin(0, stream), LOPT_OK) << lopt_last_error(); }
+    ~Graph() {
+        if (graph) device()->graph_destroy(0, graph);
+    }
+    void end() { EXPECT_EQ(device()->capture_end(0, stream, &graph), LOPT_OK) << lopt_last_error(); }
+    void replay() { EXPECT_EQ(device()->graph_launch(0, graph, stream), LOPT_OK) << lopt_last_error(); }
+};
+
 // Largest difference in units of what golden files allow (1: just allowed).
 inline double distance(const std::vector<std::vector<float>> &got, const std::vector<std::vector<float>> &want) {
     double worst = 0.0;

@@ -22,9 +22,11 @@ cudaError_t returns(cudaError_t error) {
     return error;
 }
 
+thread_local cudaStreamCaptureMode capture_mode = cudaStreamCaptureModeGlobal;
+
 // While a stream is captured, what waits or allocates is not allowed and spoils the capture.
 bool refused_by_capture() {
-    if (!gpus().capturing()) return false;
+    if (capture_mode == cudaStreamCaptureModeRelaxed || !gpus().capturing()) return false;
     gpus().break_captures();
     return true;
 }
@@ -206,6 +208,10 @@ cudaError_t cudaStreamIsCapturing(cudaStream_t stream, cudaStreamCaptureStatus *
     const ptx::Stream *s = stream_of(stream);
     if (s == nullptr) return returns(cudaErrorInvalidResourceHandle);
     *status = s->captured_into ? cudaStreamCaptureStatusActive : cudaStreamCaptureStatusNone;
+    return returns(cudaSuccess);
+}
+cudaError_t cudaThreadExchangeStreamCaptureMode(cudaStreamCaptureMode *mode) {
+    std::swap(*mode, capture_mode);
     return returns(cudaSuccess);
 }
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
