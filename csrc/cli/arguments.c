@@ -56,9 +56,10 @@ static error_t on_key(int key, char *value, struct argp_state *state) {
     }
     if (key != ARGP_KEY_ARG && (key < 0 || key >= ARGP_KEY_ARGS || (key & 0x1000000)))
         return key == ARGP_KEY_ERROR ? 0 : ARGP_ERR_UNKNOWN;
-    if (job->take(job->self, key, value) == 0) return 0;
+    const int failed = job->take(job->self, key, value);
+    if (failed == 0) return 0;
     job->told = 1;
-    job->status = CLI_USAGE;
+    job->status = failed;
     return EINVAL;
 }
 

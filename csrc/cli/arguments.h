@@ -15,7 +15,7 @@ typedef struct cli_syntax {
 
 enum { CLI_ARGUMENT = 0 }; /* the key of an argument that is no option */
 
-/* Takes one option or argument. 0: taken; otherwise it has told why not (cli_error). */
+/* Takes one option or argument. 0: taken; otherwise the exit status, after it has told why not (cli_error). */
 typedef int (*cli_take)(void *self, int key, const char *value);
 
 /* Parses argv. 1: go on with the command; 0: end with *status (help was shown, or an error told). */

@@ -93,7 +93,8 @@ static int measure_row(const estimators_job *job, const char *name, json_t *rows
     o.steps = (size_t)job->steps;
     o.window = (size_t)job->window;
     o.samples = (size_t)job->samples;
-    if (lopt_estimator_measure(&o, &q) != LOPT_OK) return cli_library_error();
+    const int failed = cli_library_status(lopt_estimator_measure(&o, &q));
+    if (failed) return failed;
     printf("%-9s  %8.4f +- %-8.2g  %7.4f  %9.3g  %8s  %7.2f  %7.4f", name, q.bias, q.bias_error, q.cosine, q.variance,
            console_scaled(q.steps, steps), 1e3 * q.seconds, sqrt(q.bias * q.bias + q.variance * q.seconds));
     if (q.diverged) printf("  (%zu samples diverged)", q.diverged);
@@ -129,7 +130,7 @@ static int run(const estimators_job *job) {
            "at 1 s");
     const int failed = measure_all(job, rows);
     const int written = bench_write_json(failed ? NULL : job->json, rows);
-    return cli_finish_output(failed ? CLI_FAILED : written);
+    return cli_finish_output(failed ? failed : written);
 }
 
 int bench_estimators(int argc, char **argv) {

@@ -127,12 +127,12 @@ static int model_make(const step_job *job, size_t n, int attention, bench_model 
     lopt_status status = lopt_weights_init(attention ? "attention=1" : "attention=0", 0, &w);
     if (status == LOPT_OK) status = lopt_optimizer_create(w, &o, m->tensors, m->counts, m->params, NULL, &m->opt);
     lopt_weights_free(w);
-    return status == LOPT_OK ? 0 : cli_library_error();
+    return cli_library_status(status);
 }
 
 static int one_step(void *self) {
     bench_model *m = self;
-    return lopt_optimizer_step(m->opt, m->params, m->grads, NULL) == LOPT_OK ? 0 : cli_library_error();
+    return cli_library_status(lopt_optimizer_step(m->opt, m->params, m->grads, NULL));
 }
 
 static double bytes_of(int attention) { return 2 * 4 * 19 + 2 * 4 + 2 * 4 + 2 * 4 + 4 + (attention ? 2 * 4 : 0); }
@@ -168,12 +168,15 @@ static int run(step_job *job) {
     lopt_machine machine[LIST_MAX];
     json_t *rows = json_array();
     int failed = 0;
-    if (job->num_threads == 0) job->threads[job->num_threads++] = 1;
-    if (job->num_threads == 1 && job->threads[0] == 1 && all > 1) job->threads[job->num_threads++] = (uint64_t)all;
+    if (job->num_threads == 0) {
+        job->threads[job->num_threads++] = 1;
+        if (all > 1) job->threads[job->num_threads++] = (uint64_t)all;
+    }
     for (size_t t = 0; t < job->num_threads; t++) {
         char fma[CONSOLE_NUMBER_MAX], copy[CONSOLE_NUMBER_MAX];
         cli_set_threads((int)job->threads[t]);
-        if (lopt_machine_measure(&machine[t]) != LOPT_OK) return cli_library_error();
+        failed = cli_library_status(lopt_machine_measure(&machine[t]));
+        if (failed) return failed;
         printf("roof, %s, %d thread(s): %s multiply-adds/s, copy %sB/s\n", machine[t].isa, machine[t].threads,
                console_scaled(machine[t].fma_per_second, fma), console_scaled(machine[t].copy_per_second, copy));
     }
@@ -190,7 +193,7 @@ static int run(step_job *job) {
     printf(
         "\nMedian over repeated steps, quartiles at the end; bytes and FLOPs per parameter as counted in csrc/cli/bench_step.c.\n");
     const int written = bench_write_json(job->json, rows);
-    return cli_finish_output(failed ? CLI_FAILED : written);
+    return cli_finish_output(failed ? failed : written);
 }
 
 /* "cuda", "cuda:1": the GPU's number; -1: another device. */

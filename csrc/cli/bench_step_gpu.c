@@ -74,7 +74,7 @@ static int measure_row(const bench_gpu_job *job, const bench_row *w, json_t *row
         printf(" skipped: %s\n", lopt_last_error());
         return 0;
     }
-    if (status != LOPT_OK) return cli_library_error();
+    if (status != LOPT_OK) return cli_library_status(status);
     report_row(job, w, &r, rows);
     return 0;
 }
@@ -105,5 +105,5 @@ int bench_step_gpu(const bench_gpu_job *job) {
             "a copy\nmoves, which reads here and writes there, and of what a kernel moves that only reads and writes in place, as a step "
             "must.\n");
     const int written = bench_write_json(job->json, rows);
-    return cli_finish_output(failed ? CLI_FAILED : written);
+    return cli_finish_output(failed ? failed : written);
 }

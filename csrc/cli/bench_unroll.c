@@ -68,7 +68,7 @@ static int take(void *self, int key, const char *value) {
 static int one_unroll(void *self) {
     unroll_call *c = self;
     double loss = 0.0;
-    return lopt_meta_gradient(c->weights, c->task, &c->options, &loss, c->gradient) == LOPT_OK ? 0 : cli_library_error();
+    return cli_library_status(lopt_meta_gradient(c->weights, c->task, &c->options, &loss, c->gradient));
 }
 
 /* Seconds of one unroll forward, with the first-order and with the whole adjoint. */
@@ -93,7 +93,7 @@ static int measure_task(const unroll_job *job, lopt_weights *w, const char *spec
     size_t n = 0;
     if (gradient == NULL) return cli_error(CLI_FAILED, "no memory for a gradient");
     c.options.steps = (size_t)job->steps;
-    int failed = lopt_task_create(spec, 1, &c.task) == LOPT_OK ? 0 : cli_library_error();
+    int failed = cli_library_status(lopt_task_create(spec, 1, &c.task));
     if (!failed) failed = time_of(job, &c, gradient, seconds);
     for (size_t i = 0; !failed && i < lopt_task_num_tensors(c.task); i++) n += lopt_task_counts(c.task)[i];
     lopt_task_free(c.task);
@@ -125,13 +125,14 @@ static int measure_all(unroll_job *job, lopt_weights *w, json_t *rows) {
 static int run(unroll_job *job) {
     lopt_weights *w = NULL;
     json_t *rows = json_array();
-    if (lopt_weights_init(job->attention ? "attention=1" : "attention=0", 0, &w) != LOPT_OK) return cli_library_error();
+    int failed = cli_library_status(lopt_weights_init(job->attention ? "attention=1" : "attention=0", 0, &w));
+    if (failed) return failed;
     printf("%s, one core, %llu steps, attention %s\n\n", lopt_isa(), (unsigned long long)job->steps, job->attention ? "on" : "off");
     printf("%-44s %7s  %10s  %10s %5s  %10s %5s\n", "task", "params", "forward", "1st order", "x", "2nd order", "x");
-    const int failed = measure_all(job, w, rows);
+    failed = measure_all(job, w, rows);
     lopt_weights_free(w);
     const int written = bench_write_json(job->json, rows);
-    return cli_finish_output(failed ? CLI_FAILED : written);
+    return cli_finish_output(failed ? failed : written);
 }
 
 int bench_unroll(int argc, char **argv) {

@@ -8,8 +8,6 @@
 #include <omp.h>
 #endif
 
-#include "lopt/lopt.h"
-
 int cli_error(int status, const char *format, ...) {
     va_list args;
     va_start(args, format);
@@ -20,7 +18,15 @@ int cli_error(int status, const char *format, ...) {
     return status;
 }
 
-int cli_library_error(void) { return cli_error(CLI_FAILED, "%s", lopt_last_error()); }
+int cli_library_exit(lopt_status status) {
+    if (status == LOPT_OK) return CLI_DONE;
+    return status == LOPT_ERR_ARGUMENT || status == LOPT_ERR_CONFIG ? CLI_USAGE : CLI_FAILED;
+}
+
+int cli_library_status(lopt_status status) {
+    const int exit_status = cli_library_exit(status);
+    return exit_status == CLI_DONE ? CLI_DONE : cli_error(exit_status, "%s", lopt_last_error());
+}
 
 int cli_finish_output(int status) {
     errno = 0;

@@ -2,13 +2,17 @@
 #ifndef LOPT_CLI_CLI_H
 #define LOPT_CLI_CLI_H
 
+#include "lopt/lopt.h"
+
 /* Exit statuses; a job stopped by a signal ends with 128 + its number. */
 enum { CLI_DONE = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
 
 /* "lopt: <sentence>" on stderr. Returns `status`, so that a caller can return it. */
 int cli_error(int status, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* The library's last failure as such a sentence; returns CLI_FAILED. */
-int cli_library_error(void);
+/* What a call of the library's returned, as an exit status. Where it failed, its last error is such a sentence: CLI_USAGE for a wrong argument or
+ * configuration, with which another try would fail too, CLI_FAILED for all else. */
+int cli_library_status(lopt_status status);
+int cli_library_exit(lopt_status status); /* the same without the sentence */
 /* Writes out what stdout still holds: `status`, or CLI_FAILED if that is refused (silently where a reader has gone: lopt ... | head). */
 int cli_finish_output(int status);
 

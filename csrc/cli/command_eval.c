@@ -24,7 +24,8 @@ enum {
 enum { LABEL_MAX = 64 };
 
 static const struct argp_option options[] = {
-    {"weights", KEY_WEIGHTS, "[LABEL=]FILE", 0, "A learned optimizer to judge; may be repeated, and FILE alone will do as well", 0},
+    {"weights", KEY_WEIGHTS, "[LABEL=]FILE", 0,
+     "A learned optimizer to judge; may be repeated, and FILE alone will do as well (./FILE where its name has a =)", 0},
     {"untrained", KEY_UNTRAINED, NULL, 0, "Judge fresh weights too: what the first weights' sizes are worth without training", 0},
     {"suite", KEY_SUITE, "NAME", 0, "quick (default), corpus, heldout, digits, or task specs separated by ';'", 0},
     {"steps", KEY_STEPS, "N", 0, "Steps of each run (default 1000)", 0},
@@ -61,13 +62,27 @@ typedef struct eval_job {
     console_progress console;
 } eval_job;
 
-/* "LABEL=FILE", or FILE, which is then its own label. */
+static int within_character(char c) { return ((unsigned char)c & 0xc0) == 0x80; } /* of UTF-8: not its first byte */
+
+/* The first of a name's bytes, where that is one that was given, or the last of a path's: whole characters. */
+static void label_of(const char *text, size_t length, int path, char label[LABEL_MAX]) {
+    size_t first = 0, end = length;
+    if (length >= LABEL_MAX && path) first = length - LABEL_MAX + 1;
+    if (length >= LABEL_MAX && !path) end = LABEL_MAX - 1;
+    while (first > 0 && within_character(text[first])) first++;
+    while (end < length && within_character(text[end])) end--;
+    snprintf(label, LABEL_MAX, "%.*s", (int)(end - first), text + first);
+}
+
+/* "LABEL=FILE", or FILE, which is then its own label. A path with a = in it is no label's: "runs/seed=1/weights.safetensors". */
 static int add_weights(eval_job *job, const char *value) {
-    const char *equals = strchr(value, '='), *file = equals ? equals + 1 : value;
+    const char *equals = strchr(value, '='), *slash = strchr(value, '/');
+    if (equals && slash && slash < equals) equals = NULL;
+    const char *file = equals ? equals + 1 : value;
     const size_t n = job->options.num_weights;
-    if (lopt_weights_load(file, &job->weights[n]) != LOPT_OK) return cli_library_error();
-    if (equals) snprintf(job->labels[n], LABEL_MAX, "%.*s", (int)(equals - value), value);
-    else snprintf(job->labels[n], LABEL_MAX, "%s", strlen(value) < LABEL_MAX ? value : value + strlen(value) - LABEL_MAX + 1);
+    const int failed = cli_library_status(lopt_weights_load(file, &job->weights[n]));
+    if (failed) return failed;
+    label_of(value, equals ? (size_t)(equals - value) : strlen(value), equals == NULL, job->labels[n]);
     job->label_pointers[n] = job->labels[n];
     job->options.num_weights++;
     return 0;
@@ -107,7 +122,8 @@ static int add_untrained(eval_job *job) {
     for (size_t i = 0, at = 0; n > 0 && i < sizeof names / sizeof names[0]; i++)
         at += (size_t)snprintf(text + at, sizeof text - at, "%s%s=%d", i ? "," : "", names[i],
                                lopt_weights_option(job->weights[0], names[i]));
-    if (lopt_weights_init(text, job->options.seed, &job->weights[n]) != LOPT_OK) return cli_library_error();
+    const int failed = cli_library_status(lopt_weights_init(text, job->options.seed, &job->weights[n]));
+    if (failed) return failed;
     job->label_pointers[n] = "untrained";
     job->options.num_weights++;
     return 0;
@@ -121,6 +137,19 @@ static int show_progress(void *self, const lopt_eval_progress *p) {
     console_progress_show(&job->console, "%zu/%zu runs  %s left  %s, %s", p->runs_done, p->runs_total,
                           console_duration(each * (double)(p->runs_total - p->runs_done), left), p->task, p->optimizer);
     return 0;
+}
+
+/* Where to look: a line for each horizon. */
+static void print_places(const lopt_eval_options *o) {
+    const char *at = o->horizons ? o->horizons : "1";
+    while (at) {
+        const unsigned long long factor = strtoull(at, NULL, 10);
+        printf("%s: %s/", o->alone ? "All tasks" : "Report", o->out_dir);
+        if (factor != 1) printf("%llux/", factor);
+        printf("%s\n", o->alone ? "results.csv" : "report.html");
+        at = strchr(at, ',');
+        if (at) at++;
+    }
 }
 
 static int run(eval_job *job) {
@@ -139,15 +168,15 @@ static int run(eval_job *job) {
     job->console = console_progress_start();
     lopt_status status = lopt_evaluate(&job->options, &summary, &stopped);
     console_progress_end(&job->console);
-    if (status != LOPT_OK) return cli_library_error();
+    if (status != LOPT_OK) return cli_library_status(status);
     if (stopped) {
         fprintf(stderr, "Stopped by %s; %s.\n", signals_name(),
                 job->options.alone ? "nothing is kept of an evaluation without baselines"
                                    : "what is finished is kept, and the same command goes on from there");
         return 128 + signals_caught();
     }
-    printf("%s\n%s: %s/%s\n", summary, job->options.alone ? "All tasks" : "Report", job->options.out_dir,
-           job->options.alone ? "results.csv" : "report.html");
+    printf("%s\n", summary);
+    print_places(&job->options);
     lopt_string_free(summary);
     return cli_finish_output(CLI_DONE);
 }

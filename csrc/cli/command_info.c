@@ -38,8 +38,9 @@ static int show_file(const char *path) {
     const char *name;
     char count[CONSOLE_NUMBER_MAX];
     size_t offset, shape[2];
-    if (lopt_weights_load(path, &w) != LOPT_OK) return cli_library_error();
-    printf("%s: a learned optimizer of %s weights; shapes and checksum are right\n", path,
+    const int failed = cli_library_status(lopt_weights_load(path, &w));
+    if (failed) return failed;
+    printf("%s: a learned optimizer of %s weights; shapes are right, and the checksum if it has one\n", path,
            console_grouped(lopt_weights_count(w), count));
     for (size_t i = 0; i < OPTION_NAMES; i++) printf("  %-18s %d\n", option_names[i], lopt_weights_option(w, option_names[i]));
     json_t *provenance = json_loads(lopt_weights_provenance(w) ? lopt_weights_provenance(w) : "{}", 0, NULL);

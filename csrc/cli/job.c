@@ -36,7 +36,7 @@ int cli_job_begin(const char *kind, cli_job *out) {
     alarm(START_SECONDS);
     const lopt_status status = lopt_comm_open(kind, &out->comm);
     alarm(0);
-    if (status != LOPT_OK) return cli_library_error();
+    if (status != LOPT_OK) return cli_library_status(status);
     out->first = lopt_comm_rank(out->comm) == 0;
     if (lopt_comm_size(out->comm) > 1) {
         signals_ignore_repeats();
@@ -48,8 +48,8 @@ int cli_job_begin(const char *kind, cli_job *out) {
 
 int cli_job_end(cli_job *j, lopt_status library_status, int exit_status) {
     if (library_status == LOPT_OK) library_status = lopt_comm_barrier(j->comm);
-    if (library_status != LOPT_OK && (j->first || library_status == LOPT_ERR_COMM)) cli_library_error();
-    if (library_status != LOPT_OK) exit_status = library_status == LOPT_ERR_CONFIG ? CLI_USAGE : CLI_FAILED;
+    if (library_status != LOPT_OK) exit_status = cli_library_exit(library_status);
+    if (library_status != LOPT_OK && (j->first || library_status == LOPT_ERR_COMM)) (void)cli_library_status(library_status);
     if (library_status == LOPT_ERR_COMM) {
         fflush(NULL);
         lopt_comm_abort(j->comm, CLI_FAILED);

@@ -27,6 +27,23 @@ void atomic_file_abort(atomic_file *f) {
     f->descriptor = -1;
 }
 
+/* One or more digits before `end`: where they begin; NULL: there is none. */
+static const char *digits_before(const char *name, const char *end) {
+    const char *at = end;
+    while (at && at > name && at[-1] >= '0' && at[-1] <= '9') at--;
+    return at == end ? NULL : at;
+}
+
+int atomic_file_is_temporary(const char *name) {
+    static const char suffix[] = ".tmp";
+    const size_t length = strlen(name);
+    if (length < sizeof suffix || strcmp(name + length - (sizeof suffix - 1), suffix) != 0) return 0;
+    const char *attempt = digits_before(name, name + length - (sizeof suffix - 1));
+    if (attempt == NULL || attempt == name || attempt[-1] != '-') return 0;
+    const char *process = digits_before(name, attempt - 1);
+    return process != NULL && process > name + 1 && process[-1] == '.';
+}
+
 /* Opens a file that was not there before, with the rights that umask leaves. */
 static int open_new(const char *path, char *name, size_t size) {
     for (unsigned attempt = 0; attempt < ATTEMPTS; attempt++) {

@@ -18,6 +18,9 @@ lopt_status atomic_file_overwrite(atomic_file *f, size_t offset, const void *dat
 lopt_status atomic_file_commit(atomic_file *f);
 void atomic_file_abort(atomic_file *f);
 
+/* 1: a temporary file has this name. Where nobody is writing, it was left by a process that was killed. */
+int atomic_file_is_temporary(const char *name);
+
 /* All of it in one call. */
 lopt_status atomic_file_write(const char *path, const void *data, size_t size);
 

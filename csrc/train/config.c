@@ -113,6 +113,10 @@ lopt_status config_override(train_config *c, const char *assignment) {
     const char *equals = assignment ? strchr(assignment, '=') : NULL;
     LOPT_CHECK(equals != NULL && equals - assignment < NAME_MAX_LENGTH, LOPT_ERR_CONFIG, "\"%.64s\" is not of the form key=value",
                assignment ? assignment : "");
+    json_t *text = json_string(assignment);
+    LOPT_CHECK(text != NULL, LOPT_ERR_CONFIG, "%.*s: the value is not UTF-8, as a configuration must be",
+               (int)(equals - assignment), assignment);
+    json_decref(text);
     snprintf(name, sizeof name, "%.*s", (int)(equals - assignment), assignment);
     LOPT_TRY(config_find(name, &index));
     return config_set(c, index, equals + 1);

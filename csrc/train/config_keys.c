@@ -56,8 +56,9 @@
     X(CONFIG_FLOAT, "float", horizon_windows_mean, 0, "horizon.windows_mean", "40", 0, 1e6, NULL,                                        \
       "windows: mean of the exponential")                                                                                                \
     X(CONFIG_INT, "int", horizon_windows_max, 0, "horizon.windows_max", "200", 1, 1e9, NULL, "windows: no run has more")                 \
-    X(CONFIG_INT, "int", horizon_min, 0, "horizon.min", "100", 1, 1e9, NULL, "log_uniform: fewest steps of a run")                       \
-    X(CONFIG_INT, "int", horizon_max, 0, "horizon.max", "10000", 1, 1e9, NULL, "log_uniform: most steps of a run")                       \
+    X(CONFIG_INT, "int", horizon_min, 0, "horizon.min", "100", 1, 1e9, NULL,                                                             \
+      "log_uniform: fewest steps of a run, which ends with the window that reaches them")                                                \
+    X(CONFIG_INT, "int", horizon_max, 0, "horizon.max", "10000", 1, 1e9, NULL, "log_uniform: most steps of a run, likewise")             \
     X(CONFIG_INT, "int", window_min, 0, "window.min", "50", 1, 1e6, NULL, "fewest steps of a truncation window")                         \
     X(CONFIG_FLOAT, "float", window_mean, 0, "window.mean", "200", 0, 1e6, NULL, "mean of the exponential that is added to it")          \
     X(CONFIG_INT, "int", window_max, 0, "window.max", "1000", 1, 1e6, NULL, "most steps of a truncation window")                         \

@@ -154,7 +154,8 @@ static lopt_status read_options(const lopt_estimator_options *o, lopt_estimator_
 static lopt_status read_config(session *s) {
     for (size_t i = 0; i < s->options.num_overrides; i++) LOPT_TRY(config_override(&s->config, s->options.overrides[i]));
     LOPT_TRY(config_check(&s->config));
-    s->exact = s->config; /* its text is borrowed */
+    s->config.shock_share = 0.0; /* shocks come between windows, and the truth is one window: they would be taken for bias */
+    s->exact = s->config;        /* its text is borrowed */
     s->exact.estimator = ESTIMATOR_TBPTT;
     s->exact.second_derivatives = 1;
     return LOPT_OK;

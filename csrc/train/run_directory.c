@@ -13,6 +13,7 @@
 
 #include "base/memory.h"
 #include "base/status.h"
+#include "csrc/io/atomic_file.h"
 #include "csrc/io/files.h"
 
 enum { CHECKPOINTS_KEPT = 2, CHECKPOINTS_MAX = 4096 };
@@ -134,4 +135,20 @@ lopt_status run_directory_prune(const run_directory *d) {
         LOPT_CHECK(!failed, LOPT_ERR_IO, "cannot remove an old checkpoint in %s: %s", d->path, strerror(error));
     }
     return LOPT_OK;
+}
+
+static int is_of_a_run(const char *name) {
+    static const char *const beginnings[] = {"checkpoint-", "config.json.", "metrics.jsonl.", "weights.safetensors."};
+    int found = 0;
+    for (size_t i = 0; i < sizeof beginnings / sizeof beginnings[0]; i++)
+        found |= strncmp(name, beginnings[i], strlen(beginnings[i])) == 0;
+    return found;
+}
+
+void run_directory_tidy(const run_directory *d) {
+    DIR *dir = opendir(d->path);
+    if (dir == NULL) return;
+    for (struct dirent *e; (e = readdir(dir)) != NULL;)
+        if (is_of_a_run(e->d_name) && atomic_file_is_temporary(e->d_name)) (void)unlinkat(dirfd(dir), e->d_name, 0);
+    closedir(dir);
 }

@@ -31,5 +31,7 @@ lopt_status run_directory_checkpoint(const run_directory *d, uint64_t iteration,
 lopt_status run_directory_checkpoints(const run_directory *d, uint64_t *iterations, size_t room, size_t *count);
 /* Removes all checkpoints but the two newest. */
 lopt_status run_directory_prune(const run_directory *d);
+/* Removes what processes that were killed amid writing have left beside a run's files. What cannot be removed stays. */
+void run_directory_tidy(const run_directory *d);
 
 #endif

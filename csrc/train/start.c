@@ -161,6 +161,7 @@ static lopt_status open_files(session *s) {
     LOPT_TRY_CLEANUP(files_write_text(config, text));
     LOPT_TRY_CLEANUP(metrics_open(metrics, s->trainer->iteration, &s->metrics));
     s->directory.begun = 1;
+    run_directory_tidy(&s->directory);
 cleanup:
     free(config);
     free(metrics);

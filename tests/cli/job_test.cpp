@@ -37,7 +37,7 @@ TEST(Job, TrainInfoEval) {
     // again without --resume: nothing is lost
     const std::string before = read_file(run + "/weights.safetensors");
     r = lopt(train(run));
-    EXPECT_EQ(r.status, 1);
+    EXPECT_EQ(r.status, 2);
     EXPECT_TRUE(has(r.err, "resume")) << r.err;
     EXPECT_EQ(read_file(run + "/weights.safetensors"), before);
     EXPECT_EQ(lopt({"train", "--out", run, "--resume"}).status, 0);
