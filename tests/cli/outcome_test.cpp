@@ -5,8 +5,8 @@
 
 namespace {
 
-const std::vector<std::string> SHORT = {"--set", "particles=2",   "--set", "tasks=bowl",   "--set", "window.min=2", "--set",
-                                        "window.mean=0", "--set", "checkpoint.every=1"};
+const std::vector<std::string> SHORT = {"--set",        "particles=2", "--set",         "tasks=bowl", "--set",
+                                        "window.min=2", "--set",       "window.mean=0", "--set",      "checkpoint.every=1"};
 
 std::vector<std::string> train(const std::string &out, const std::vector<std::string> &more) {
     std::vector<std::string> a = {"train", "--out", out};
@@ -95,7 +95,8 @@ TEST_F(CliEval, NamesTheFilesThatItHasWritten) {
         EXPECT_TRUE(std::filesystem::exists(file)) << file;
     }
     const Outcome two = judge(weights, {"--horizons", "2"});
-    EXPECT_TRUE(has(two.out, ": " + (dir / "out/2x/results.csv") + "\n") && !has(two.out, ": " + (dir / "out/results.csv"))) << two.out;
+    EXPECT_TRUE(has(two.out, ": " + (dir / "out/2x/results.csv") + "\n") && !has(two.out, ": " + (dir / "out/results.csv")))
+        << two.out;
 }
 
 TEST(CliBench, MeasuresTheThreadsThatWereAskedFor) {
