@@ -8,6 +8,7 @@ import sys
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 SMALL = 9000  # bytes; larger golden files would only slow the fuzzer
+CHECKSUM = {"checksum": "0123456789abcdef"}
 PARAM, TENSOR, GLOBAL, SCALES, COUNTS = 2, 2, 2, 2, (3, 1)  # of tests/fuzz/state.c
 
 
@@ -56,7 +57,8 @@ def main():
                "tasks=bowl:c=5; quadratic:* ;booth", '{"meta_optimizer": {"kind": "adamw"}, "second_derivatives": true, "seed": 9}',
                (SOURCE / "configs/stage-1.json").read_text()]
     seeds = {
-        "safetensors": [g for g in golden if len(g) < SMALL] + [state(False)],
+        "safetensors": [g for g in golden if len(g) < SMALL] + [state(False), safetensors(CHECKSUM, {"a": (1,)}),
+                                                                safetensors({'my"checksum': "", **CHECKSUM}, {"a": (1,)})],
         "weights": [g for g in golden if len(g) < SMALL and b"lopt.hrnn" in g],
         "state": [state(False), state(True)],
         "spec": [s.encode() for s in specs],
