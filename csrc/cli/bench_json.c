@@ -9,24 +9,21 @@
 #include "cli.h"
 #include "lopt/meta.h"
 
-/* Beside the target, then renamed over it: an old file stays whole where the new one finds no room. 1: done. */
-static int replace_file(const json_t *all, const char *path) {
+static int dump(const json_t *all, const char *path) {
+    return json_dump_file(all, path, JSON_INDENT(1) | JSON_REAL_PRECISION(6)) == 0;
+}
+
+/* Beside the target, then renamed over it: an old file stays whole where the new one finds no room. A device or a pipe cannot be replaced. 1: done. */
+static int write_file(const json_t *all, const char *path) {
+    struct stat info;
     char *beside = NULL;
+    if (lstat(path, &info) == 0 && !S_ISREG(info.st_mode)) return dump(all, path);
     if (asprintf(&beside, "%s.%ld.tmp", path, (long)getpid()) < 0) return 0;
-    const int done = json_dump_file(all, beside, JSON_INDENT(1) | JSON_REAL_PRECISION(6)) == 0 && rename(beside, path) == 0;
-    const int error = errno;
+    const int done = dump(all, beside) && rename(beside, path) == 0, error = errno;
     if (!done) (void)unlink(beside);
     free(beside);
     errno = error;
     return done;
-}
-
-/* A device or a pipe cannot be replaced. */
-static int write_file(const json_t *all, const char *path) {
-    struct stat info;
-    if (lstat(path, &info) == 0 && !S_ISREG(info.st_mode))
-        return json_dump_file(all, path, JSON_INDENT(1) | JSON_REAL_PRECISION(6)) == 0;
-    return replace_file(all, path);
 }
 
 int bench_write_json(const char *path, json_t *rows) {
