@@ -87,7 +87,7 @@ if [ $quick = no ]; then
     fi
     sanitizer=$(command -v compute-sanitizer || echo /usr/local/cuda/bin/compute-sanitizer)
     # The large model and the thousand steps would take hours under it, and fifty take racecheck more than a minute.
-    few='*AgreesWithTheCpu/Gpu:*ReplayedGraphs*/Gpu:CudaStream.ReplayedGraphs*:FusedSteps.AreThose*:*NonFinite*/Gpu:*EveryStepIsTheCpusRounded/Gpu:*/Fused.*/fp32:*/Fused.*/spans'
+    few='*AgreesWithTheCpu/Gpu:*ReplayedGraphs*/Gpu:CudaGraph.Replay*:FusedSteps.AreThose*:*NonFinite*/Gpu:*EveryStepIsTheCpusRounded/Gpu:*/Fused.*/fp32:*/Fused.*/spans'
     for tool in memcheck racecheck synccheck initcheck; do
         tests=$few
         [ $tool = racecheck ] || tests=$few:*BothWays*/Gpu

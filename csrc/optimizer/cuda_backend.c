@@ -9,6 +9,11 @@
 
 static cuda_optimizer *cuda_of(lopt_optimizer *o) { return (cuda_optimizer *)o; }
 
+/* `status` of what was done for a call: where it failed, the sentence begins with the call's name. */
+static lopt_status of_call(const char *call, lopt_status status) {
+    return status == LOPT_OK ? LOPT_OK : lopt_fail_prefix(status, "%s", call);
+}
+
 /* ---- The caller's pointers ------------------------------------------------------------------------------------------------ */
 
 static lopt_status check_pointer(const cuda_optimizer *opt, const void *p, size_t alignment) {
@@ -30,8 +35,7 @@ static lopt_status check_pointers(cuda_optimizer *opt, const char *call, const c
 }
 
 static lopt_status check_params(cuda_optimizer *opt, const char *call, float *const *params, void *stream) {
-    const lopt_status status = opt->gpu->check_stream(opt->common.device, stream);
-    if (status != LOPT_OK) return lopt_fail_prefix(status, "%s", call);
+    LOPT_TRY(of_call(call, opt->gpu->check_stream(opt->common.device, stream)));
     return check_pointers(opt, call, "params", (const void *const *)params, opt->common.param_type, opt->seen_params);
 }
 
@@ -46,22 +50,21 @@ static void destroy(lopt_optimizer *o) {
 }
 
 /* Kernels between the two are enqueued on the stream. */
-static lopt_status begin(cuda_optimizer *opt, void *stream, gpu_launch *l) {
-    return opt->gpu->begin(opt->common.device, stream, l);
+static lopt_status begin(cuda_optimizer *opt, const char *call, void *stream, gpu_launch *l) {
+    return of_call(call, opt->gpu->begin(opt->common.device, stream, l));
 }
-static lopt_status end(cuda_optimizer *opt, const char *call, gpu_launch *l) {
-    const lopt_status status = opt->gpu->end(l);
-    return status == LOPT_OK ? LOPT_OK : lopt_fail_prefix(status, "%s", call);
-}
+static lopt_status end(cuda_optimizer *opt, const char *call, gpu_launch *l) { return of_call(call, opt->gpu->end(l)); }
 
 static lopt_status start(cuda_optimizer *opt, float *const *params, void *stream) {
     const lopt_optimizer_options *o = &opt->common.options;
     const gpu_kernels *k = opt->gpu->kernels;
     const start_rates rates = {o->seed, log(o->init_lr_min), log(o->init_lr_max) - log(o->init_lr_min)};
     gpu_launch l;
-    LOPT_TRY(begin(opt, stream, &l));
+    LOPT_TRY(begin(opt, "lopt_optimizer_create", stream, &l));
     k->load(&l);
     k->enter(&l, &opt->model, (void *const *)params, NULL);
+    if (opt->model.fragments == NULL)
+        k->advance(&l, &opt->model); /* of no gradients: its stack is memory that the driver takes now */
     k->start(&l, &opt->model, &rates);
     k->sum_rates(&l, &opt->model);
     k->set_rates(&l, &opt->model, (float)o->lr_scale, (float)o->weight_decay);
@@ -107,7 +110,7 @@ static lopt_status create(const lopt_optimizer *common, const lopt_weights *w, f
     LOPT_TRY_CLEANUP(check_params(opt, "lopt_optimizer_create", params, stream));
     LOPT_CHECK_CLEANUP(!gpu->capturing(common->device, stream), LOPT_ERR_ARGUMENT,
                        "lopt_optimizer_create: the stream is being captured; make the optimizer before that");
-    LOPT_TRY_CLEANUP(cuda_plan(opt, w, stream));
+    LOPT_TRY_CLEANUP(of_call("lopt_optimizer_create", cuda_plan(opt, w, stream)));
     LOPT_TRY_CLEANUP(start(opt, params, stream));
     *out = &opt->common;
     return LOPT_OK;
@@ -135,7 +138,7 @@ static lopt_status step(lopt_optimizer *o, float *const *params, const float *co
     m.grad_scale = o->grad_scale;
     m.found_inf = o->found_inf;
     if (!opt->fused) m.work = NULL;
-    LOPT_TRY(begin(opt, stream, &l));
+    LOPT_TRY(begin(opt, "lopt_optimizer_step", stream, &l));
     k->enter(&l, &m, (void *const *)params, (const void *const *)grads);
     k->prepare(&l, &m);
     k->advance(&l, &m);
@@ -152,9 +155,8 @@ void cuda_set_fused(lopt_optimizer *o, int fused) { cuda_of(o)->fused = fused; }
 static lopt_status set_rates(lopt_optimizer *o, double lr_scale, double weight_decay, void *stream) {
     cuda_optimizer *opt = cuda_of(o);
     gpu_launch l;
-    const lopt_status status = opt->gpu->check_stream(o->device, stream);
-    if (status != LOPT_OK) return lopt_fail_prefix(status, "lopt_optimizer_set_rates");
-    LOPT_TRY(begin(opt, stream, &l));
+    LOPT_TRY(of_call("lopt_optimizer_set_rates", opt->gpu->check_stream(o->device, stream)));
+    LOPT_TRY(begin(opt, "lopt_optimizer_set_rates", stream, &l));
     opt->gpu->kernels->set_rates(&l, &opt->model, (float)lr_scale, (float)weight_decay);
     return end(opt, "lopt_optimizer_set_rates", &l);
 }
@@ -173,7 +175,7 @@ static lopt_status set_scaler(lopt_optimizer *o, const float *grad_scale, const 
 
 static lopt_status exchange(cuda_optimizer *opt, const char *call, float *const *params, gpu_exchange what, void *stream) {
     gpu_launch l;
-    LOPT_TRY(begin(opt, stream, &l));
+    LOPT_TRY(begin(opt, call, stream, &l));
     opt->gpu->kernels->enter(&l, &opt->model, (void *const *)params, NULL);
     opt->gpu->kernels->exchange(&l, &opt->model, what);
     return end(opt, call, &l);
@@ -181,8 +183,7 @@ static lopt_status exchange(cuda_optimizer *opt, const char *call, float *const 
 
 static lopt_status true_params(lopt_optimizer *o, float *const *out, void *stream) {
     cuda_optimizer *opt = cuda_of(o);
-    const lopt_status status = opt->gpu->check_stream(o->device, stream);
-    if (status != LOPT_OK) return lopt_fail_prefix(status, "lopt_optimizer_true_params");
+    LOPT_TRY(of_call("lopt_optimizer_true_params", opt->gpu->check_stream(o->device, stream)));
     for (size_t i = 0; i < o->num_tensors; i++) { /* seldom called: each is looked at */
         const lopt_status bad = check_pointer(opt, out[i], sizeof(float));
         if (bad != LOPT_OK) return lopt_fail_prefix(bad, "lopt_optimizer_true_params: out[%zu]", i);
@@ -193,12 +194,14 @@ static lopt_status true_params(lopt_optimizer *o, float *const *out, void *strea
 static lopt_status set_params(lopt_optimizer *o, float *const *params, void *stream) {
     cuda_optimizer *opt = cuda_of(o);
     LOPT_TRY(check_params(opt, "lopt_optimizer_set_params", params, stream));
-    return exchange(opt, "lopt_optimizer_set_params", params, o->swapped ? GPU_SET_BOTH : GPU_SET_THETA, stream);
+    return exchange(opt, "lopt_optimizer_set_params", params, GPU_SET, stream);
 }
 
 static lopt_status swap(lopt_optimizer *o, float *const *params, void *stream) {
     cuda_optimizer *opt = cuda_of(o);
     LOPT_TRY(check_params(opt, "lopt_optimizer_swap", params, stream));
+    LOPT_CHECK(!opt->gpu->capturing(o->device, stream), LOPT_ERR_ARGUMENT,
+               "lopt_optimizer_swap: the stream is being captured; swap outside of graphs"); /* replays would not turn o->swapped */
     return exchange(opt, "lopt_optimizer_swap", params, o->swapped ? GPU_SWAP_BACK : GPU_SWAP, stream);
 }
 
@@ -228,6 +231,7 @@ static lopt_status write_progress(lopt_optimizer *o, const optimizer_progress *p
     LOPT_TRY(opt->gpu->download(o->device, &control, opt->model.control, sizeof control, NULL));
     control.step = p->step;
     control.skipped = p->skipped;
+    control.swapped = (uint32_t)o->swapped;
     LOPT_TRY(opt->gpu->upload(o->device, opt->model.control, &control, sizeof control, NULL));
     return opt->gpu->upload(o->device, opt->model.started, p->started, o->num_tensors, NULL);
 }
@@ -243,10 +247,11 @@ static lopt_status read_piece(lopt_optimizer *o, const state_piece *piece, float
     for (size_t done = 0; done < piece->count; done += CUDA_STAGING) {
         const state_piece p = staged(piece, done);
         gpu_launch l;
-        LOPT_TRY(begin(opt, NULL, &l));
+        LOPT_TRY(begin(opt, "lopt_optimizer_save", NULL, &l));
         opt->gpu->kernels->pack(&l, &opt->model, &p, opt->staging);
         LOPT_TRY(end(opt, "lopt_optimizer_save", &l));
-        LOPT_TRY(opt->gpu->download(o->device, to + done, opt->staging, p.count * sizeof(float), NULL));
+        LOPT_TRY(
+            of_call("lopt_optimizer_save", opt->gpu->download(o->device, to + done, opt->staging, p.count * sizeof(float), NULL)));
     }
     return LOPT_OK;
 }
@@ -257,7 +262,7 @@ static lopt_status write_piece(lopt_optimizer *o, const state_piece *piece, cons
         const state_piece p = staged(piece, done);
         gpu_launch l;
         LOPT_TRY(opt->gpu->upload(o->device, opt->staging, from + done, p.count * sizeof(float), NULL));
-        LOPT_TRY(begin(opt, NULL, &l));
+        LOPT_TRY(begin(opt, "lopt_optimizer_load", NULL, &l));
         opt->gpu->kernels->unpack(&l, &opt->model, &p, opt->staging);
         LOPT_TRY(end(opt, "lopt_optimizer_load", &l));
     }
@@ -267,7 +272,7 @@ static lopt_status write_piece(lopt_optimizer *o, const state_piece *piece, cons
 static lopt_status loaded(lopt_optimizer *o) {
     cuda_optimizer *opt = cuda_of(o);
     gpu_launch l;
-    LOPT_TRY(begin(opt, NULL, &l));
+    LOPT_TRY(begin(opt, "lopt_optimizer_load", NULL, &l));
     opt->gpu->kernels->sum_rates(&l, &opt->model);
     LOPT_TRY(end(opt, "lopt_optimizer_load", &l));
     return opt->gpu->wait(o->device);

@@ -207,8 +207,7 @@ static lopt_status plan(cuda_optimizer *opt, const prepared_weights *w, gpu_tens
     m->zero_nonfinite = o->zero_nonfinite;
     m->num_tensors = o->num_tensors;
     const uint64_t tiles = tensor_table(o, tensors, m);
-    LOPT_CHECK(m->num_chunks < GPU_CHUNKS_MAX, LOPT_ERR_UNSUPPORTED,
-               "lopt_optimizer_create: more than 2 billion chunks of parameters on a GPU");
+    LOPT_CHECK(m->num_chunks < GPU_CHUNKS_MAX, LOPT_ERR_UNSUPPORTED, "more than 2 billion chunks of parameters on a GPU");
     divide(opt, &count, w->layout.count, prepared_storage(w), tiles, &place);
     LOPT_TRY(opt->gpu->allocate(o->device, count.used, stream, &opt->memory));
     opt->common.bytes += count.used;

@@ -44,7 +44,7 @@ static lopt_status take_device(const char *device, lopt_optimizer *opt) {
     char *end = NULL;
     const long n = *number >= '0' && *number <= '9' ? strtol(number, &end, 10) : -1;
     LOPT_CHECK(n >= 0 && n < DEVICES_MAX && *end == 0, LOPT_ERR_ARGUMENT,
-               "lopt_optimizer_create: device \"%.32s\" is unknown; there are cpu, cuda and cuda:N", device);
+               "device \"%.32s\" is unknown; there are cpu, cuda and cuda:N", device);
     opt->device = (int)n;
     return LOPT_OK;
 }
@@ -147,7 +147,9 @@ size_t lopt_optimizer_memory(const lopt_optimizer *opt) { return opt ? opt->byte
 uint64_t lopt_optimizer_skipped(lopt_optimizer *opt) {
     optimizer_progress p = {0};
     if (opt == NULL) lopt_fail(LOPT_ERR_ARGUMENT, "lopt_optimizer_skipped: opt is NULL");
-    return opt && opt->backend->read_progress(opt, &p) == LOPT_OK ? p.skipped : UINT64_MAX;
+    const lopt_status status = opt ? opt->backend->read_progress(opt, &p) : LOPT_ERR_ARGUMENT;
+    if (opt && status != LOPT_OK) lopt_fail_prefix(status, "lopt_optimizer_skipped");
+    return status == LOPT_OK ? p.skipped : UINT64_MAX;
 }
 
 /* ---- Steps and their controls --------------------------------------------------------------------------------------------- */

@@ -16,7 +16,7 @@
 
 /* Tensors of the file: those of each parameter tensor, in the order of state_part, then global_state, then guard where it is on. theta.i
  * is the user's own buffer in files of other writers where there is no attention; attended.i is there only while swapped. */
-enum { NAME_MAX_LENGTH = 48, TEXT_MAX = 160, METADATA = 7, PIECE = 1 << 16 };
+enum { NAME_MAX_LENGTH = 48, TEXT_MAX = 240, METADATA = 7, PIECE = 1 << 16 };
 
 typedef struct file_shape {
     lopt_optimizer *opt;
@@ -101,15 +101,17 @@ lopt_status lopt_optimizer_save(lopt_optimizer *opt, const char *path) {
     void *memory = NULL;
     LOPT_TRY(memory_alloc(opt->num_tensors, 1, "a state file", &memory));
     p.started = memory;
-    LOPT_TRY_CLEANUP(opt->backend->read_progress(opt, &p));
+    status = opt->backend->read_progress(opt, &p);
+    LOPT_TRY_CLEANUP(status == LOPT_OK ? LOPT_OK : lopt_fail_prefix(status, "lopt_optimizer_save"));
     snprintf(step, sizeof step, "%" PRIu64, p.step);
     snprintf(skipped, sizeof skipped, "%" PRIu64, p.skipped);
     snprintf(seed, sizeof seed, "%" PRIu64, o->seed);
     snprintf(weights, sizeof weights, "%016" PRIx64, opt->weights_fingerprint);
-    snprintf(options, sizeof options,
-             "init_lr_min=%g,init_lr_max=%g,lr_scale=%g,weight_decay=%g,param_dtype=%s,grad_dtype=%s,nonfinite=%s", o->init_lr_min,
-             o->init_lr_max, o->lr_scale, o->weight_decay, numbers[opt->param_type], numbers[opt->grad_type],
-             opt->zero_nonfinite ? "zero" : "skip");
+    snprintf(
+        options, sizeof options,
+        "init_lr_min=%g,init_lr_max=%g,lr_scale=%g,weight_decay=%g,state_dtype=%s,param_dtype=%s,grad_dtype=%s,nonfinite=%s,guard=%s",
+        o->init_lr_min, o->init_lr_max, o->lr_scale, o->weight_decay, opt->mixed ? "mixed" : "fp32", numbers[opt->param_type],
+        numbers[opt->grad_type], opt->zero_nonfinite ? "zero" : "skip", opt->guarded ? "on" : "off");
     LOPT_TRY_CLEANUP(resting_text(opt, p.started, &resting));
     LOPT_TRY_CLEANUP(shape_make(opt, opt->swapped ? PARTS : PARTS - 1, opt->guarded, &shape));
     const safetensors_pair metadata[METADATA] = {{"format", FORMAT},  {"step", step},       {"skipped", skipped},
@@ -211,6 +213,7 @@ static lopt_status reset_guard(lopt_optimizer *opt) {
 /* From here on only the device itself can fail, whose state is lost then anyway. */
 static lopt_status take(lopt_optimizer *opt, loaded *l) {
     if (l->swapped) LOPT_TRY(opt->backend->hold_attended(opt, 1));
+    opt->swapped = l->swapped;
     LOPT_TRY(opt->backend->write_progress(opt, &l->progress));
     for (size_t k = 0; k < l->shape.num_tensors; k++)
         for (size_t at = 0, n = safetensors_count(&l->shape.tensors[k]); at < n; at += PIECE) {
@@ -220,7 +223,6 @@ static lopt_status take(lopt_optimizer *opt, loaded *l) {
         }
     if (opt->guarded && l->shape.num_tensors == l->shape.global + 1) LOPT_TRY(reset_guard(opt));
     if (!l->swapped) LOPT_TRY(opt->backend->hold_attended(opt, 0));
-    opt->swapped = l->swapped;
     return opt->backend->loaded(opt);
 }
 

@@ -13,6 +13,9 @@
  *   streams    `stream` is a cudaStream_t passed as void *, for device "cuda"; on "cpu" it must be NULL, and every call has
  *              finished its work when it returns. One optimizer is used by one stream at a time: another
  *              must wait for an event of the first (cudaStreamWaitEvent), or a step may give wrong numbers or never end.
+ *   graphs     step, set_rates, true_params and set_params may be captured into a CUDA graph; it holds the pointers and numbers
+ *              of its capture. create and swap are refused in the stream that is captured; save, load and skipped wait for the
+ *              device, which CUDA refuses while any stream is captured, and ends that capture.
  *   aliasing   Buffers passed to one call must not overlap each other.
  *   units      Sizes count elements, not bytes. A "tensor" is a flat run of `counts[i]` elements; its shape does not matter.
  */
@@ -98,7 +101,8 @@ LOPT_API lopt_status lopt_optimizer_create(const lopt_weights *w, const lopt_opt
                                            const size_t *counts, float *const *params, void *stream, lopt_optimizer **out);
 /* One step. Where param_dtype/grad_dtype is a 16-bit type, cast the pointers to float *.
  * params   [num_tensors], in: anything; out: the point where the next gradient is to be taken
- * grads    [num_tensors], gradients at the point that the last call left in params; not changed; grads[i] NULL: tensor i rests */
+ * grads    [num_tensors], gradients at the point that the last call left in params; not changed; grads[i] NULL: tensor i rests
+ * On a GPU a pointer is looked at when it is not that of the last call: memory that has been freed since is not noticed. */
 LOPT_API lopt_status lopt_optimizer_step(lopt_optimizer *opt, float *const *params, const float *const *grads, void *stream);
 /* New rates for the steps that follow: lr_scale >= 0 multiplies every update (a schedule goes here), weight_decay >= 0. */
 LOPT_API lopt_status lopt_optimizer_set_rates(lopt_optimizer *opt, double lr_scale, double weight_decay, void *stream);
@@ -109,10 +113,11 @@ LOPT_API lopt_status lopt_optimizer_set_scaler(lopt_optimizer *opt, const float 
 LOPT_API lopt_status lopt_optimizer_true_params(lopt_optimizer *opt, float *const *out, void *stream);
 /* The user changed the parameters: params (param_dtype) become the true and the attended ones; all other state stays. */
 LOPT_API lopt_status lopt_optimizer_set_params(lopt_optimizer *opt, float *const *params, void *stream);
-/* Exchanges attended and true parameters in the user's buffers, and back at the next call. step while swapped is an error. */
+/* Exchanges attended and true parameters in the user's buffers, and back at the next call. step while swapped is an error; one
+ * that a graph replays then does nothing, and is not counted as skipped. */
 LOPT_API lopt_status lopt_optimizer_swap(lopt_optimizer *opt, float *const *params, void *stream);
 /* State file (safetensors, format lopt.state.v1), written atomically. Loading needs the same weights and tensor sizes, and
- * replaces state only: options stay as created. save, load, skipped and free wait for enqueued work. */
+ * replaces state only: options stay as created, and state of another device or state_dtype becomes this one's. save, load, skipped and free wait for enqueued work. */
 LOPT_API lopt_status lopt_optimizer_save(lopt_optimizer *opt, const char *path);
 LOPT_API lopt_status lopt_optimizer_load(lopt_optimizer *opt, const char *path);
 LOPT_API uint64_t lopt_optimizer_skipped(lopt_optimizer *opt); /* steps skipped for non-finite gradients; UINT64_MAX on failure */

@@ -133,7 +133,7 @@ template <class shape, class format> __device__ static inline void step_mma(cons
     const unsigned warp = lane_begin(m, s.weights, &s.tiles, &lane);
     step_follows();
     const bool skipped = step_skipped(m);
-    if (skipped && blockIdx.x == 0 && threadIdx.x == 0) m.control->skipped++;
+    if (skipped && blockIdx.x == 0 && threadIdx.x == 0) count_skipped(m);
     if (skipped) return;
     const gpu_moves moves = gpu_moves_of(shape::dims(), format::mixed);
     fused_step(m, moves, &s.words, &s.level, [&](uint32_t chunk, const gpu_chunk &c, const auto &before_sums) {

@@ -183,10 +183,13 @@ __device__ static inline void step_leads(void) {
 #endif
 }
 
-/* The same decision in every kernel of a step: nothing of the model changes in a step that is skipped. */
+/* The same decision in every kernel of a step: nothing of the model changes in a step that is skipped. While parameters are swapped the host refuses
+ * steps, but not a graph's. */
 __device__ static inline bool step_skipped(const gpu_model &m) {
-    return m.found_inf ? *m.found_inf != 0.0f : m.control->unusable != 0;
+    return m.control->swapped | (m.found_inf ? *m.found_inf != 0.0f : m.control->unusable);
 }
+/* By one thread of a step that is skipped. */
+__device__ static inline void count_skipped(const gpu_model &m) { m.control->skipped += !m.control->swapped; }
 
 __device__ static inline float gradient_divisor(const gpu_model &m) { return m.grad_scale ? *m.grad_scale : 1.0f; }
 

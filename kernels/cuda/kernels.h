@@ -10,10 +10,9 @@
 /* What moves between the caller's parameters (gpu_enter's) and the model. */
 typedef enum gpu_exchange {
     GPU_READ_THETA, /* fp32 whatever param_type is */
-    GPU_SET_THETA,
-    GPU_SET_BOTH, /* theta and, while swapped, the attended parameters that wait in `move` */
-    GPU_SWAP,     /* the caller's go to `move`, theta to the caller */
-    GPU_SWAP_BACK /* and `move` back to the caller */
+    GPU_SET,        /* theta and, what counts while swapped, the attended parameters that wait in `move` */
+    GPU_SWAP,       /* the caller's go to `move`, theta to the caller */
+    GPU_SWAP_BACK   /* and `move` back to the caller */
 } gpu_exchange;
 
 typedef struct gpu_kernels {

@@ -23,14 +23,39 @@ struct current_device {
     }
 };
 
+/* To the end of the scope: what this thread does to other streams does not spoil a capture that is under way. */
+struct beside_captures {
+    cudaStreamCaptureMode mode = cudaStreamCaptureModeRelaxed;
+    bool changed;
+    beside_captures() { changed = cudaThreadExchangeStreamCaptureMode(&mode) == cudaSuccess; }
+    ~beside_captures() {
+        if (!changed || cudaThreadExchangeStreamCaptureMode(&mode) != cudaSuccess) (void)cudaGetLastError();
+    }
+};
+
 /* Records the failure of a call, and leaves no error behind that a later call of the caller's would find. */
 static lopt_status failed(cudaError_t error, const char *doing) {
     (void)cudaGetLastError();
+    if (error >= cudaErrorStreamCaptureUnsupported && error <= cudaErrorStreamCaptureWrongThread)
+        return lopt_fail(LOPT_ERR_ARGUMENT, "%s: not while a stream is being captured into a graph (CUDA says \"%s\", error %d)",
+                         doing, cudaGetErrorString(error), (int)error);
     const int no_code = error == cudaErrorNoKernelImageForDevice || error == cudaErrorInvalidDeviceFunction;
     const lopt_status status = error == cudaErrorMemoryAllocation ? LOPT_ERR_MEMORY
                                : no_code                          ? LOPT_ERR_UNSUPPORTED
                                                                   : LOPT_ERR_DEVICE;
     return lopt_fail(status, "%s: CUDA says \"%s\" (error %d)", doing, cudaGetErrorString(error), (int)error);
+}
+
+/* Of which architecture the code is that a device of this capability runs, 900: 9.0; 0: there is none. It takes code of its own kind, or makes its own of
+ * the latest PTX. */
+static int code_for(int major, int minor) {
+    static const int compiled[] = {__CUDA_ARCH_LIST__};
+    const int own = 100 * major + 10 * minor;
+    int best = 0;
+    for (int architecture : compiled)
+        if (architecture > best && architecture <= own && (architecture / 100 == major || architecture <= LOPT_CUDA_PTX))
+            best = architecture;
+    return best;
 }
 
 static lopt_status cuda_open(int device, unsigned *multiprocessors) {
@@ -52,19 +77,24 @@ static lopt_status cuda_open(int device, unsigned *multiprocessors) {
         return lopt_fail(LOPT_ERR_UNSUPPORTED,
                          "device \"cuda:%d\" has compute capability %d.%d; lopt's kernels need 8.0 (A100) or later", device, major,
                          minor);
+    if (code_for(major, minor) == 0)
+        return lopt_fail(LOPT_ERR_UNSUPPORTED,
+                         "device \"cuda:%d\" has compute capability %d.%d, for which this build has no code; build it with "
+                         "-DLOPT_CUDA_ARCHITECTURES=%d%d-real",
+                         device, major, minor, major, minor);
     *multiprocessors = (unsigned)sms;
     return LOPT_OK;
 }
 
 static lopt_status cuda_allocate(int device, size_t bytes, void *stream, void **out) {
     current_device current(device);
+    beside_captures beside;
     void *memory = NULL;
     cudaError_t error = current.error;
     if (error == cudaSuccess) error = cudaMalloc(&memory, bytes);
     if (error == cudaErrorMemoryAllocation) {
         (void)cudaGetLastError();
-        return lopt_fail(LOPT_ERR_MEMORY,
-                         "device \"cuda:%d\" has no memory left for an optimizer's %zu bytes; free some or use fewer parameters",
+        return lopt_fail(LOPT_ERR_MEMORY, "device \"cuda:%d\" has no memory left for %zu bytes; free some or use fewer parameters",
                          device, bytes);
     }
     if (error == cudaSuccess) error = cudaMemsetAsync(memory, 0, bytes, (cudaStream_t)stream);
@@ -78,10 +108,8 @@ static lopt_status cuda_allocate(int device, size_t bytes, void *stream, void **
 
 static void cuda_release(int device, void *memory) {
     current_device current(device);
-    cudaStreamCaptureMode mode = cudaStreamCaptureModeRelaxed; /* a capture of this thread's would be spoiled otherwise */
-    const int relaxed = cudaThreadExchangeStreamCaptureMode(&mode) == cudaSuccess;
+    beside_captures beside;
     if (cudaFree(memory) != cudaSuccess) (void)cudaGetLastError(); /* a device that failed has nothing left to release */
-    if (relaxed && cudaThreadExchangeStreamCaptureMode(&mode) != cudaSuccess) (void)cudaGetLastError();
 }
 
 static lopt_status cuda_check_pointer(int device, const void *p) {
@@ -101,6 +129,7 @@ static lopt_status cuda_check_stream(int device, void *stream) {
     int its = device;
     cudaStreamCaptureStatus capture = cudaStreamCaptureStatusNone;
     if (stream == NULL || stream == cudaStreamLegacy || stream == cudaStreamPerThread) return LOPT_OK;
+    beside_captures beside;
     cudaError_t error = cudaStreamIsCapturing((cudaStream_t)stream, &capture);
     /* The question would end a capture; a launch will fail if the stream is of another device. */
     if (error == cudaSuccess && capture != cudaStreamCaptureStatusNone) return LOPT_OK;
@@ -127,6 +156,7 @@ static int cuda_capturing(int device, void *stream) {
 
 static lopt_status copy(int device, void *to, const void *from, size_t bytes, cudaMemcpyKind kind, void *stream) {
     current_device current(device);
+    beside_captures beside;
     cudaError_t error = current.error;
     if (error == cudaSuccess) error = cudaMemcpyAsync(to, from, bytes, kind, (cudaStream_t)stream);
     if (error == cudaSuccess) error = cudaStreamSynchronize((cudaStream_t)stream);
@@ -147,14 +177,7 @@ static lopt_status cuda_wait(int device) {
 }
 
 /* Whether kernels can begin early: from capability 9.0 on, in code compiled for that (block.cuh, step_follows), and with drivers that capture it. */
-static int overlaps(int major, int minor, int driver) {
-    static const int compiled[] = {__CUDA_ARCH_LIST__}; /* 900: for 9.0 */
-    const int own = 100 * major + 10 * minor;
-    for (int architecture : compiled) /* a device takes code of its own kind, or makes its own of the latest PTX */
-        if (architecture >= 900 && architecture <= own && (architecture / 100 == major || architecture <= LOPT_CUDA_PTX))
-            return driver >= 12030;
-    return 0;
-}
+static int overlaps(int major, int minor, int driver) { return code_for(major, minor) >= 900 && driver >= 12030; }
 
 static lopt_status cuda_begin(int device, void *stream, gpu_launch *out) {
     int before = device, sms = 0, major = 0, minor = 0, driver = 0;

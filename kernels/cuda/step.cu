@@ -166,7 +166,7 @@ enum { APPLY_RESIDENT = 10 }; /* blocks on a multiprocessor */
 __global__ __launch_bounds__(GPU_BLOCK, APPLY_RESIDENT) void lopt_apply(const __grid_constant__ gpu_model m) {
     step_follows();
     const bool skipped = step_skipped(m), model = blockIdx.x == 0;
-    if (model && skipped && threadIdx.x == 0) m.control->skipped++;
+    if (model && skipped && threadIdx.x == 0) count_skipped(m);
     if (skipped) return;
     if (model) {
         __shared__ level_scratch scratch;

@@ -64,14 +64,14 @@ __global__ void lopt_sum_tensor_rates(const __grid_constant__ gpu_model m) {
 /* ---- Parameters ---------------------------------------------------------------------------------------------------------------- */
 
 __global__ void lopt_exchange(const __grid_constant__ gpu_model m, gpu_exchange what) {
+    if (blockIdx.x == 0 && threadIdx.x == 0 && (what == GPU_SWAP || what == GPU_SWAP_BACK)) m.control->swapped = what == GPU_SWAP;
     GRID_FOR(chunk, m.num_chunks) {
         const gpu_chunk c = m.chunks[chunk];
         const uint64_t at = m.tensors[c.tensor].tile_at * GPU_TILE + c.first;
         void *params = m.buffers[c.tensor].params;
         for (unsigned i = threadIdx.x; i < c.n; i += GPU_BLOCK) switch (what) {
             case GPU_READ_THETA: ((float *)params)[c.first + i] = m.theta[at + i]; break;
-            case GPU_SET_THETA: m.theta[at + i] = number_read(m.param_type, params, c.first + i); break;
-            case GPU_SET_BOTH: m.theta[at + i] = m.move[at + i] = number_read(m.param_type, params, c.first + i); break;
+            case GPU_SET: m.theta[at + i] = m.move[at + i] = number_read(m.param_type, params, c.first + i); break;
             case GPU_SWAP:
                 m.move[at + i] = number_read(m.param_type, params, c.first + i);
                 number_write(m.param_type, params, c.first + i, m.theta[at + i]);

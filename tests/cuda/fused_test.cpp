@@ -65,6 +65,7 @@ INSTANTIATE_TEST_SUITE_P(Cuda, Fused,
                                            FusedCase{"one", "attention=1", "fp32", nullptr, {1}},
                                            FusedCase{"spans", "attention=1", "mixed", nullptr, SPANS},
                                            FusedCase{"bf16", "attention=1", "mixed", "bf16", {33, 700}},
+                                           FusedCase{"bf16_of_fp32", "attention=1", "fp32", "bf16", {33, 700}},
                                            FusedCase{"hundreds", "attention=1", "fp32", nullptr, std::vector<size_t>(120, 3)},
                                            FusedCase{"another_cell", "param=5,scales=3", "fp32", nullptr, {40, 700}}),
                          [](const auto &i) { return std::string(i.param.name); });

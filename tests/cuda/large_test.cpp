@@ -25,6 +25,50 @@ struct FarOut : OnGpu, ::testing::WithParamInterface<const char *> {
         if (m.attend) m.attend = back(m.attend, FAR);
         return m;
     }
+    static void enqueue(const gpu_model &m, float *params, gpu_exchange what) {
+        void *far_params = back(params, FAR);
+        gpu_launch l;
+        ASSERT_EQ(device()->begin(0, nullptr, &l), LOPT_OK);
+        device()->kernels->enter(&l, &m, &far_params, nullptr);
+        device()->kernels->exchange(&l, &m, what);
+        ASSERT_EQ(device()->end(&l), LOPT_OK) << lopt_last_error();
+    }
+    // Parameters out to the caller and in, of an optimizer there that is as far as the one here.
+    static void exchange_there(DeviceModel<> &there, DeviceModel<> &here, gpu_model m, const std::vector<float> &start,
+                               const char *state) {
+        m.move = back(reinterpret_cast<cuda_optimizer *>(there.opt.p)->model.move, FAR); // floats, however updates wait
+        DeviceArray<float> truth(here.host.counts[0]);
+        const auto attended = here.read();
+        enqueue(m, truth.data(), GPU_READ_THETA);
+        EXPECT_EQ(truth.read(), here.true_params()[0]) << state;
+        enqueue(m, there.params[0].data(), GPU_SWAP);
+        EXPECT_EQ(there.read(), here.true_params()) << state;
+        enqueue(m, there.params[0].data(), GPU_SWAP_BACK);
+        EXPECT_EQ(there.read(), attended) << state;
+        there.params[0].write(start);
+        enqueue(m, there.params[0].data(), GPU_SET);
+        enqueue(m, truth.data(), GPU_READ_THETA);
+        EXPECT_EQ(truth.read(), start) << state;
+    }
+    // State by pieces, of a tensor that is as long as it must be then.
+    static void pieces_there(DeviceModel<> &here, gpu_model m, uint64_t n, const char *state) {
+        const gpu_tensor tensor = {FAR + n, 0, 0, 1, 0, 0};
+        const gpu_kernels *k = device()->kernels;
+        DeviceArray<gpu_tensor> tensors(std::vector<gpu_tensor>{tensor});
+        gpu_launch l;
+        m.tensors = tensors.data();
+        ASSERT_EQ(device()->begin(0, nullptr, &l), LOPT_OK);
+        for (state_part part : {PART_LOG_LR, PART_HIDDEN, PART_SQUARE}) {
+            DeviceArray<float> far_part(100), near_part(100);
+            const uint64_t P = uint64_t(m.dims.param), in = part == PART_HIDDEN ? P : 1, before = part == PART_SQUARE ? 1 : 0;
+            const state_piece far_piece = {part, 0, before * tensor.count + FAR * in, 100}, near_piece = {part, 0, before * n, 100};
+            k->pack(&l, &m, &far_piece, far_part.data());
+            k->pack(&l, &reinterpret_cast<cuda_optimizer *>(here.opt.p)->model, &near_piece, near_part.data());
+            k->unpack(&l, &m, &far_piece, near_part.data());
+            EXPECT_EQ(far_part.read(), near_part.read()) << state << part;
+        }
+        EXPECT_EQ(device()->end(&l), LOPT_OK) << lopt_last_error();
+    }
 };
 
 TEST_P(FarOut, AStepThereIsAStepHere) {
@@ -56,29 +100,8 @@ TEST_P(FarOut, AStepThereIsAStepHere) {
             EXPECT_EQ(device()->end(&l), LOPT_OK) << lopt_last_error();
             EXPECT_EQ(there.read(), here.read()) << state << t;
         }
-        // theta out to the caller, from there to here
-        DeviceArray<float> truth(n);
-        void *out = back(truth.data(), FAR);
-        gpu_launch l;
-        ASSERT_EQ(device()->begin(0, nullptr, &l), LOPT_OK);
-        k->enter(&l, &m, &out, nullptr);
-        k->exchange(&l, &m, GPU_READ_THETA);
-        EXPECT_EQ(truth.read(), here.true_params()[0]);
-        // and by pieces, of a tensor that is as long as it must be then
-        gpu_model whole = m;
-        const gpu_tensor tensor = {FAR + n, 0, 0, 1, 0, 0};
-        DeviceArray<gpu_tensor> tensors(std::vector<gpu_tensor>{tensor});
-        whole.tensors = tensors.data();
-        for (state_part part : {PART_LOG_LR, PART_HIDDEN, PART_SQUARE}) {
-            DeviceArray<float> far_part(100), near_part(100);
-            const uint64_t P = uint64_t(m.dims.param), in = part == PART_HIDDEN ? P : 1, before = part == PART_SQUARE ? 1 : 0;
-            const state_piece far_piece = {part, 0, before * tensor.count + FAR * in, 100}, near_piece = {part, 0, before * n, 100};
-            k->pack(&l, &whole, &far_piece, far_part.data());
-            k->pack(&l, &reinterpret_cast<cuda_optimizer *>(here.opt.p)->model, &near_piece, near_part.data());
-            k->unpack(&l, &whole, &far_piece, near_part.data());
-            EXPECT_EQ(far_part.read(), near_part.read()) << state << part;
-        }
-        EXPECT_EQ(device()->end(&l), LOPT_OK) << lopt_last_error();
+        exchange_there(there, here, m, a.params[0], state);
+        pieces_there(here, m, n, state);
     }
 }
 INSTANTIATE_TEST_SUITE_P(Options, FarOut,

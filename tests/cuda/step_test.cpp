@@ -44,7 +44,8 @@ INSTANTIATE_TEST_SUITE_P(
                       AgreementCase{"around_a_chunk", {255, 256, 257, 288, 289, 1025}, nullptr},
                       AgreementCase{"one_large_among_small", {3, 20001, 1, 1, 257}, nullptr},
                       AgreementCase{"more_chunks_than_a_span", {65 * 256 + 33, 5, 70 * 64, 4097}, nullptr},
-                      AgreementCase{"hundreds", many(500, 50), nullptr},
+                      AgreementCase{"hundreds", many(500, 50), nullptr}, AgreementCase{"thousands", many(1200, 7), nullptr},
+                      AgreementCase{"thousands_of_small_cells", many(3000, 40), SMALL_CELL},
                       AgreementCase{"no_attention", {1, 33, 5000, 8192}, "attention=0"},
                       AgreementCase{"smallest", {40, 5000}, "param=1,tensor=1,global=1,scales=1,grad_products=0,relative_lr=0"},
                       AgreementCase{"other_sizes", {40, 4097}, "param=17,tensor=40,global=33,scales=6,gradient_shortcut=0"},
@@ -286,11 +287,13 @@ TEST_F(CudaStep, GradientScaleDividesAndFoundInfSkips) {
 
 // 16-bit buffers are the fp32 run's, rounded: true parameters stay fp32 inside.
 template <class Check>
-void follow_the_float_run(const char *weights, const char *type, uint16_t (*to)(float), float (*from)(uint16_t), Check check) {
+void follow_the_float_run(const char *weights, const char *type, size_t offset, uint16_t (*to)(float), float (*from)(uint16_t),
+                          Check check) {
     const Sizes sizes = {33, 4100};
     Model source(sizes, weights), same(sizes, weights);
-    DeviceModel<uint16_t, uint16_t> half(source);
+    DeviceModel<uint16_t, uint16_t> half(source, 0, offset);
     DeviceModel<> whole(same);
+    DeviceArray<float> found(std::vector<float>{0.0f});
     lopt_optimizer_options o = LOPT_OPTIMIZER_OPTIONS_INIT;
     o.param_dtype = o.grad_dtype = type;
     half.to_param = half.to_grad = to;
@@ -298,7 +301,9 @@ void follow_the_float_run(const char *weights, const char *type, uint16_t (*to)(
         for (float &x : p) x = from(to(x));
     ASSERT_EQ(half.create(o), LOPT_OK) << lopt_last_error();
     ASSERT_EQ(whole.create(), LOPT_OK);
-    for (uint64_t t = 0; t < 3; t++) {
+    for (auto *opt : {half.opt.p, whole.opt.p}) ASSERT_EQ(lopt_optimizer_set_scaler(opt, nullptr, found.data()), LOPT_OK);
+    for (uint64_t t = 0; t < 4; t++) {
+        found.write({t == 2 ? 1.0f : 0.0f});
         source.gradients(t);
         same.gradients(t);
         for (auto &g : same.grads)
@@ -316,12 +321,52 @@ void expect_rounded(DeviceModel<uint16_t, uint16_t> &half, DeviceModel<> &whole,
     for (size_t i = 0; i < want.size(); i++)
         for (size_t j = 0; j < want[i].size(); j++) ASSERT_EQ(got[i][j], to(want[i][j])) << i << " " << j;
     EXPECT_EQ(half.true_params(), whole.true_params());
+    EXPECT_EQ(lopt_optimizer_skipped(half.opt.p), 1u);
 }
 TEST_F(CudaStep, SixteenBitNumbersFollowTheFloatRun) {
-    for (const char *weights : {"attention=1", "attention=0"}) {
-        follow_the_float_run(weights, "bf16", float_to_bf16, bf16_to_float, expect_rounded);
-        follow_the_float_run(weights, "fp16", float_to_fp16, fp16_to_float, expect_rounded);
-    }
+    for (const char *weights : {"attention=1", "attention=0"})
+        for (size_t offset : {0, 1}) { // at a multiple of 16 bytes, and of no more than 2
+            follow_the_float_run(weights, "bf16", offset, float_to_bf16, bf16_to_float, expect_rounded);
+            follow_the_float_run(weights, "fp16", offset, float_to_fp16, fp16_to_float, expect_rounded);
+        }
+}
+
+// The state of a swapped optimizer holds both: the CPU gives the attended ones back.
+TEST_F(CudaStep, SixteenBitNumbersAreSwappedAndSet) {
+    Model source({33, 700});
+    DeviceModel<uint16_t, uint16_t> gpu(source);
+    lopt_optimizer_options o = LOPT_OPTIMIZER_OPTIONS_INIT;
+    o.param_dtype = o.grad_dtype = "bf16";
+    gpu.to_param = gpu.to_grad = float_to_bf16;
+    ASSERT_EQ(gpu.create(o), LOPT_OK) << lopt_last_error();
+    gpu.run(0, 2);
+    const auto attended = gpu.read();
+    auto truth = gpu.read(), on_host = gpu.read();
+    const auto exact = gpu.true_params();
+    for (size_t i = 0; i < exact.size(); i++)
+        std::transform(exact[i].begin(), exact[i].end(), truth[i].begin(), [](float x) { return float_to_bf16(x); });
+    ASSERT_NE(truth, attended);
+    ASSERT_EQ(gpu.swap(), LOPT_OK) << lopt_last_error();
+    EXPECT_EQ(gpu.read(), truth);
+    ScratchDir dir;
+    Optimizer cpu;
+    std::vector<float *> host;
+    for (auto &p : on_host) host.push_back(reinterpret_cast<float *>(p.data()));
+    ASSERT_EQ(lopt_optimizer_save(gpu.opt.p, (dir / "s").c_str()), LOPT_OK) << lopt_last_error();
+    ASSERT_EQ(lopt_optimizer_create(source.weights.p, &o, host.size(), source.counts.data(), host.data(), nullptr, &cpu.p),
+              LOPT_OK);
+    ASSERT_EQ(lopt_optimizer_load(cpu.p, (dir / "s").c_str()), LOPT_OK) << lopt_last_error();
+    for (auto &p : on_host) std::fill(p.begin(), p.end(), uint16_t(0));
+    ASSERT_EQ(lopt_optimizer_swap(cpu.p, host.data(), nullptr), LOPT_OK);
+    EXPECT_EQ(on_host, attended);
+    ASSERT_EQ(gpu.swap(), LOPT_OK);
+    EXPECT_EQ(gpu.read(), attended);
+    for (auto &p : source.params) std::iota(p.begin(), p.end(), -30.0f);
+    gpu.write_params();
+    ASSERT_EQ(lopt_optimizer_set_params(gpu.opt.p, gpu.pointers(gpu.params).data(), nullptr), LOPT_OK) << lopt_last_error();
+    for (auto &p : source.params)
+        for (float &x : p) x = bf16_to_float(float_to_bf16(x));
+    EXPECT_EQ(gpu.true_params(), source.params);
 }
 
 TEST_F(CudaStep, SwapShowsTheTrueParametersAndComesBack) {

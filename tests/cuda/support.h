@@ -29,6 +29,15 @@ struct OnGpu : ::testing::Test {
     }
     ~OnGpu() override { gpu_runtime_replace(nullptr); }
 };
+struct TwoStreams : OnGpu {
+    void *a = nullptr, *b = nullptr;
+    TwoStreams() {
+        for (void **stream : {&a, &b}) EXPECT_EQ(device()->stream_create(0, stream), LOPT_OK) << lopt_last_error();
+    }
+    ~TwoStreams() override {
+        for (void *stream : {a, b}) device()->stream_destroy(0, stream);
+    }
+};
 // For tests of many parameters, which the default cell would make slow.
 #define SMALL_CELL "param=2,scales=1,attention=0"
 // For tests that turn emulation::machine: it is what the GPU under test goes by.
