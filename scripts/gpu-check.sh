@@ -1,19 +1,22 @@
 #!/bin/sh
 # On a machine with an NVIDIA GPU: builds, runs every test that wants one, compute-sanitizer's four tools, the benchmarks and the rivals, and
 # writes bench/results/DATE-GPU/ to be looked at and committed.
-# Usage: scripts/gpu-check.sh [--quick] [--built DIR]
+# Usage: scripts/gpu-check.sh [--quick] [--minutes N] [--built DIR]
 #   --quick       no sanitizer, no rivals
+#   --minutes N   what is not done by then is cut off or left out, and counts as failed (default 10)
 #   --built DIR   tests and measures what is in DIR already, built elsewhere for the same path, instead of building
 set -u
 cd "$(dirname "$0")/.."
 
 quick=no
+minutes=10
 built=
 while [ $# -gt 0 ]; do
     case $1 in
         --quick) quick=yes ;;
+        --minutes) minutes=${2:?--minutes wants a number}; shift ;;
         --built) built=${2:?--built wants a directory}; shift ;;
-        *) sed -n 's/^# //p' "$0" | head -n 5 >&2; exit 2 ;;
+        *) sed -n 's/^# //p' "$0" | head -n 6 >&2; exit 2 ;;
     esac
     shift
 done
@@ -35,27 +38,33 @@ row() { # row NAME RESULT
     printf '| %s | %s |\n' "$1" "$2" >>"$table"
     printf '%-44s %s\n' "$1" "$2"
 }
-check() { # check NAME FILE COMMAND...: output goes to the file
+deadline=$(($(date +%s) + 60 * minutes))
+check() { # check NAME FILE SECONDS COMMAND...: output goes to the file; what does not end in time must not take the rest with it
     name=$1
     file=$out/$2
-    shift 2
+    limit=$3
+    shift 3
     started=$(date +%s)
-    if "$@" >"$file" 2>&1; then
+    [ $limit -lt $((deadline - started)) ] || limit=$((deadline - started))
+    if [ $limit -le 0 ]; then
+        failed=$((failed + 1))
+        row "$name" "**NOT RUN**: the $minutes minutes are over; see --minutes"
+    elif timeout -k 10 $limit "$@" >"$file" 2>&1; then
         row "$name" "passed ($(($(date +%s) - started)) s), [$(basename "$file")]($(basename "$file"))"
     else
         failed=$((failed + 1))
-        row "$name" "**FAILED**, [$(basename "$file")]($(basename "$file"))"
+        row "$name" "**FAILED** ($(($(date +%s) - started)) s), [$(basename "$file")]($(basename "$file"))"
         tail -n 20 "$file"
     fi
 }
 
 if [ -z "$built" ]; then
-    check "build" build.txt scripts/build.sh $build -DLOPT_TESTS=ON -DLOPT_CUDA=ON
+    check "build" build.txt 600 scripts/build.sh $build -DLOPT_TESTS=ON -DLOPT_CUDA=ON
     [ $failed = 0 ] || exit 1
-    check "compiled code within its budget" budget.txt python3 scripts/gpu-budget.py
+    check "compiled code within its budget" budget.txt 60 python3 scripts/gpu-budget.py
 fi
 # All that the tests do on the emulated GPU too, but what cannot be asked of a real one.
-check "tests on the GPU" tests.txt timeout -k 10 240 env LOPT_TEST_GPU=cuda $build/tests/test_cuda --gtest_filter='-*/Emulated:Emulation*:Mma*:Coarse*'
+check "tests on the GPU" tests.txt 240 env LOPT_TEST_GPU=cuda $build/tests/test_cuda --gtest_filter='-*/Emulated:Emulation*:Mma*:Coarse*'
 skipped=$(sed -n 's/^\[  SKIPPED \] \([0-9]*\) test.*/\1/p' "$out/tests.txt" | tail -n 1)
 row "of these, skipped" "${skipped:-0}"
 # NCCL as the system has it, or as PyTorch's packages bring it.
@@ -66,22 +75,21 @@ if [ -z "${LOPT_NCCL_LIBRARY:-}" ] && ! ldconfig -p | grep -q 'libnccl\.so\.2'; 
     export LOPT_NCCL_LIBRARY
 fi
 if [ -n "${LOPT_NCCL_LIBRARY-system}" ]; then
-    check "NCCL, one rank on each GPU" nccl.txt timeout -k 10 120 env LD_LIBRARY_PATH="${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}/usr/local/cuda/lib64" \
+    check "NCCL, one rank on each GPU" nccl.txt 120 env LD_LIBRARY_PATH="${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}/usr/local/cuda/lib64" \
         $build/tests/test_dist --gtest_filter='RealNccl*'
 else
     row "NCCL, one rank on each GPU" "skipped: no NCCL library"
 fi
-check "what compiled code allows, predicted" bounds.txt python3 scripts/gpu-budget.py --bounds
-# A kernel for each phase whatever the size, then one from phase 1 on: to see that each size goes the faster way; then as steps are launched. Whatever
-# should not end must not take the rest with it.
+check "what compiled code allows, predicted" bounds.txt 60 python3 scripts/gpu-budget.py --bounds
+# A kernel for each phase whatever the size, then one from phase 1 on: to see that each size goes the faster way; then as steps are launched.
 for launches in phases fused; do
-    check "bench step, launches: $launches" step-$launches.txt timeout -k 10 120 $build/lopt bench step --device cuda --attention on --seconds 0.5 \
+    check "bench step, launches: $launches" step-$launches.txt 120 $build/lopt bench step --device cuda --attention on --seconds 0.5 \
         --launches $launches
 done
-check "bench step" step.txt timeout -k 10 180 $build/lopt bench step --device cuda --seconds 1 --json "$out/step.json"
+check "bench step" step.txt 180 $build/lopt bench step --device cuda --seconds 1 --json "$out/step.json"
 if [ $quick = no ]; then
     if python3 -c 'import torch; assert torch.cuda.is_available()' 2>/dev/null; then
-        check "rivals" rivals.txt timeout 300 python3 scripts/bench-rivals.py --library $build/liblopt.so
+        check "rivals" rivals.txt 300 python3 scripts/bench-rivals.py --library $build/liblopt.so
     else
         row "rivals" "skipped: no PyTorch that sees the GPU"
     fi
@@ -92,7 +100,7 @@ if [ $quick = no ]; then
         tests=$few
         [ $tool = racecheck ] || tests=$few:*BothWays*/Gpu
         if [ -x "$sanitizer" ]; then
-            check "compute-sanitizer $tool" "sanitizer-$tool.txt" env LOPT_TEST_GPU=cuda timeout 120 "$sanitizer" --tool $tool \
+            check "compute-sanitizer $tool" "sanitizer-$tool.txt" 120 env LOPT_TEST_GPU=cuda "$sanitizer" --tool $tool \
                 --error-exitcode 9 $build/tests/test_cuda --gtest_filter="$tests"
         else
             row "compute-sanitizer $tool" "skipped: not installed"
@@ -101,14 +109,9 @@ if [ $quick = no ]; then
 fi
 {
     printf '\n```\n'
-    cat "$out/bounds.txt"
-    echo
-    cat "$out/step.txt"
-    for launches in phases fused; do
-        echo
-        cat "$out/step-$launches.txt"
+    for text in bounds step step-phases step-fused rivals; do
+        [ ! -f "$out/$text.txt" ] || { cat "$out/$text.txt"; echo; }
     done
-    [ ! -f "$out/rivals.txt" ] || { echo; cat "$out/rivals.txt"; }
     printf '```\n'
 } >>"$table"
 echo "All of it is in $out; look at it and commit it."

@@ -15,21 +15,22 @@ mkdir -p "$out"
 run="$build/lopt bench step --device cuda --params 30M --seconds 0.1"
 phases="$run --attention on --launches phases"
 found=no
+failed=0
 if command -v ncu >/dev/null 2>&1; then
     found=yes
-    # Each kernel of the steps once it is warm, of both kinds of state. The percentages are of this GPU's peaks: whichever of the two is larger is the
+    # Each kernel of the steps of the default cell (lopt_advance_any is for others) once it is warm, of both kinds of state. The percentages are of this GPU's peaks: whichever of the two is larger is the
     # roof it is under. The GPU's clocks stay as they are.
     rm -f "$out"/lopt_*.csv
-    for kernel in prepare step_attending_split step_attending_mma step_plain_split step_plain_mma advance_attending_split advance_attending_mma \
+    for kernel in enter prepare step_attending_split step_attending_mma step_plain_split step_plain_mma advance_attending_split advance_attending_mma \
         advance_plain_split advance_plain_mma gather finish apply; do
         echo "profiling lopt_$kernel" >&2
         command=$run
         case $kernel in *_plain_*) command="$command --attention off" ;; *) command="$command --attention on" ;; esac
-        case $kernel in prepare | step_*) ;; *) command="$command --launches phases" ;; esac
+        case $kernel in enter | prepare | step_*) ;; *) command="$command --launches phases" ;; esac
         ncu --force-overwrite --export "$out/lopt_$kernel" --kernel-name "lopt_$kernel" --launch-skip 5 --launch-count 1 --clock-control none --set roofline --metrics dram__bytes.sum \
             --section SpeedOfLight --section LaunchStats --section Occupancy --section SchedulerStats --section WarpStateStats $command \
             >"$out/ncu-$kernel.txt" 2>&1 ||
-            { tail -n 5 "$out/ncu-$kernel.txt"; echo "Nsight Compute failed; it often needs root (NVreg_RestrictProfilingToAdminUsers)." >&2; break; }
+            { tail -n 5 "$out/ncu-$kernel.txt"; echo "Nsight Compute failed; it often needs root (NVreg_RestrictProfilingToAdminUsers)." >&2; failed=1; break; }
         ncu --import "$out/lopt_$kernel.ncu-rep" --csv --page raw --metrics \
 gpu__time_duration.sum,sm__throughput.avg.pct_of_peak_sustained_elapsed,gpu__dram_throughput.avg.pct_of_peak_sustained_elapsed,dram__bytes.sum,\
 smsp__inst_executed.sum,sm__warps_active.avg.pct_of_peak_sustained_active >"$out/lopt_$kernel.csv" 2>/dev/null
@@ -50,7 +51,7 @@ END
 fi
 if command -v nsys >/dev/null 2>&1; then
     found=yes
-    nsys profile --force-overwrite true --trace cuda,nvtx --output "$out/run" $phases >"$out/nsys.txt" 2>&1 || tail -n 5 "$out/nsys.txt"
+    nsys profile --force-overwrite true --trace cuda,nvtx --output "$out/run" $phases >"$out/nsys.txt" 2>&1 || { tail -n 5 "$out/nsys.txt"; failed=1; }
     nsys stats --report nvtx_sum,cuda_gpu_kern_sum "$out/run.nsys-rep" 2>/dev/null
 fi
 if [ $found = no ]; then
@@ -58,3 +59,4 @@ if [ $found = no ]; then
     exit 1
 fi
 echo "Reports to open with ncu-ui and nsys-ui are in $out."
+exit $failed

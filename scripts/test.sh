@@ -78,6 +78,10 @@ done
 # Of GPUs only what needs none (the kernels run on the CPU in test_cuda; on a GPU with scripts/gpu-check.sh): what nvcc makes of them.
 if command -v nvcc >/dev/null 2>&1 || [ -x /usr/local/cuda/bin/nvcc ]; then
     check "GPU code within its budget" python3 scripts/gpu-budget.py
+    nvcc=$(command -v nvcc || echo /usr/local/cuda/bin/nvcc)
+    architectures="80 90 100"
+    case $("$nvcc" --version) in *"release 11."* | *"release 12."[0-7]*) architectures="80 90" ;; esac
+    check "GPU code of every architecture" python3 tests/scripts/gpu_code_test.py build/liblopt.so $architectures
 else
     echo "skipped GPU code within its budget: no nvcc here"
 fi

@@ -1,5 +1,7 @@
 #include "bench_shapes.h"
 
+#include <stdio.h>
+
 static void add(bench_shape *s, size_t count) { s->counts[s->num_tensors++] = count; }
 
 /* A convolution and its batch normalisation. */
@@ -50,7 +52,7 @@ static void gpt_2(bench_shape *s) {
 int bench_shape_at(size_t index, bench_shape *out) {
     static const char *const names[] = {"1M", "ResNet-50", "GPT-2", "1B"};
     if (index >= sizeof names / sizeof names[0]) return 0;
-    out->name = names[index];
+    snprintf(out->name, sizeof out->name, "%s", names[index]);
     out->num_tensors = 0;
     switch (index) {
     case 0: add(out, 1000000); break;

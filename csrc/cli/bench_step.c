@@ -31,7 +31,7 @@ enum { LIST_MAX = 16 };
 static const struct argp_option options[] = {
     {"device", KEY_DEVICE, "NAME", 0, "cpu (default), cuda, cuda:1", 0},
     {"params", KEY_PARAMS, "N,...", 0, "Sizes of the model (default 1M,5M,25M; on a GPU 1 M, ResNet-50, GPT-2 and 1 B)", 0},
-    {"tensors", KEY_TENSORS, "N", 0, "Tensors that the parameters are split into (default 1)", 0},
+    {"tensors", KEY_TENSORS, "N", 0, "Tensors that the parameters of --params are split into (default 1)", 0},
     {"threads", KEY_THREADS, "N,...", 0, "Numbers of threads (default: 1 and all)", 0},
     {"attention", KEY_ATTENTION, "on|off|both", 0, "With or without attention (default both)", 0},
     {"launches", KEY_LAUNCHES, "auto|phases|fused", 0,
@@ -54,7 +54,7 @@ static const cli_syntax syntax = {
     "  lopt bench step --params 25M --threads 1,2,4 --attention on --json step.json\n"};
 
 typedef struct step_job {
-    uint64_t params[LIST_MAX], threads[LIST_MAX], tensors;
+    uint64_t params[LIST_MAX], threads[LIST_MAX], tensors; /* 0: not given */
     size_t num_params, num_threads;
     int params_given;
     int attention[2], num_attention;
@@ -209,7 +209,12 @@ static int run_on(step_job *job) {
     const int gpu = gpu_number(job->device);
     if (gpu < 0 && job->device && strcmp(job->device, "cpu") != 0)
         return cli_error(CLI_USAGE, "--device %s: it must be cpu, cuda or cuda:N", job->device);
+    if (gpu < 0 && job->launches) return cli_error(CLI_USAGE, "--launches is for --device cuda");
+    if (job->tensors == 0) job->tensors = 1;
     if (gpu < 0) return run(job);
+    if (job->num_threads > 0) return cli_error(CLI_USAGE, "--threads is for --device cpu");
+    if (job->tensors > 1 && !job->params_given)
+        return cli_error(CLI_USAGE, "--tensors: on a GPU it splits the sizes of --params, which say so too");
     const bench_gpu_job on_gpu = {gpu,
                                   job->num_attention == 2 ? -1 : job->attention[0],
                                   job->params,
@@ -217,18 +222,13 @@ static int run_on(step_job *job) {
                                   (size_t)job->tensors,
                                   job->seconds,
                                   job->json,
-                                  job->launches};
+                                  job->launches ? job->launches : "auto"};
     return bench_step_gpu(&on_gpu);
 }
 
 int bench_step(int argc, char **argv) {
-    step_job job = {.params = {1000000, 5000000, 25000000},
-                    .num_params = 3,
-                    .tensors = 1,
-                    .attention = {1, 0},
-                    .num_attention = 2,
-                    .seconds = 2.0,
-                    .launches = "auto"};
+    step_job job = {
+        .params = {1000000, 5000000, 25000000}, .num_params = 3, .attention = {1, 0}, .num_attention = 2, .seconds = 2.0};
     int status = CLI_DONE;
     return cli_parse(&syntax, argc, argv, take, &job, &status) ? run_on(&job) : status;
 }

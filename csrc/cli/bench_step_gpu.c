@@ -57,7 +57,8 @@ static void report_row(const bench_gpu_job *job, const bench_row *w, const lopt_
                                     "share_of_in_place", of_in_place, "bytes_held", r->bytes_held / n));
 }
 
-static int measure_row(const bench_gpu_job *job, const bench_row *w, json_t *rows) {
+/* skipped: counts the rows for which there is no memory. */
+static int measure_row(const bench_gpu_job *job, const bench_row *w, json_t *rows, int *skipped) {
     lopt_gpu_step_options o = LOPT_GPU_STEP_OPTIONS_INIT;
     lopt_gpu_step r;
     o.device = job->device;
@@ -72,6 +73,7 @@ static int measure_row(const bench_gpu_job *job, const bench_row *w, json_t *row
     if (status == LOPT_ERR_MEMORY) { /* of this size, not of the smaller ones */
         print_name(w);
         printf(" skipped: %s\n", lopt_last_error());
+        *skipped += 1;
         return 0;
     }
     if (status != LOPT_OK) return cli_library_status(status);
@@ -83,27 +85,39 @@ static int measure_row(const bench_gpu_job *job, const bench_row *w, json_t *row
 static int shape_at(const bench_gpu_job *job, size_t i, bench_shape *out) {
     if (job->num_params == 0) return bench_shape_at(i, out);
     if (i >= job->num_params) return 0;
-    const size_t n = (size_t)job->params[i], most = n < BENCH_TENSORS_MAX ? n : BENCH_TENSORS_MAX;
-    out->name = "";
-    out->num_tensors = job->tensors < most ? job->tensors : most;
+    const size_t n = (size_t)job->params[i];
+    out->num_tensors = job->tensors < n ? job->tensors : n;
+    snprintf(out->name, sizeof out->name, out->num_tensors > 1 ? "in %zu" : "", out->num_tensors);
     for (size_t k = 0; k < out->num_tensors; k++) out->counts[k] = n / out->num_tensors + (k < n % out->num_tensors);
     return 1;
 }
 
-int bench_step_gpu(const bench_gpu_job *job) {
-    json_t *rows = json_array();
-    bench_shape shape;
+/* All rows of all models. */
+static int measure_all(const bench_gpu_job *job, bench_shape *shape, json_t *rows, int *skipped) {
     int failed = 0;
-    for (size_t i = 0; !failed && shape_at(job, i, &shape); i++)
+    for (size_t i = 0; !failed && shape_at(job, i, shape); i++)
         for (int row = 0; row < 8 && !failed; row++) { /* attention, state, stream or graph */
-            const bench_row w = {&shape, row < 4, row / 2 & 1, row & 1};
-            if (job->attention < 0 || w.attention == job->attention) failed = measure_row(job, &w, rows);
+            const bench_row w = {shape, row < 4, row / 2 & 1, row & 1};
+            if (job->attention < 0 || w.attention == job->attention) failed = measure_row(job, &w, rows, skipped);
         }
-    if (!failed)
+    return failed;
+}
+
+int bench_step_gpu(const bench_gpu_job *job) {
+    const size_t most = job->tensors > BENCH_TENSORS_MAX ? job->tensors : BENCH_TENSORS_MAX;
+    bench_shape shape = {.counts = calloc(most, sizeof *shape.counts)};
+    json_t *rows = json_array();
+    int skipped = 0;
+    int failed = shape.counts ? measure_all(job, &shape, rows, &skipped) : cli_error(CLI_FAILED, "no memory for %zu tensors", most);
+    free(shape.counts);
+    if (json_array_size(rows) > 0)
         printf(
             "\nMedian over batches of steps, quartiles at the end; bytes moved as counted in csrc/cli/bench_step_gpu.c, and their share of what "
             "a copy\nmoves, which reads here and writes there, and of what a kernel moves that only reads and writes in place, as a step "
             "must.\n");
+    /* The sizes that nobody asked for are for GPUs of all sizes. */
+    if (!failed && skipped && (job->num_params > 0 || json_array_size(rows) == 0))
+        failed = cli_error(CLI_FAILED, "%d of the rows are not measured, since the GPU has no memory for them", skipped);
     const int written = bench_write_json(job->json, rows);
     return cli_finish_output(failed ? failed : written);
 }

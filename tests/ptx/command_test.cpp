@@ -38,6 +38,29 @@ TEST(PtxCommand, BenchStepMeasuresEveryKindOfState) {
     json_decref(file);
 }
 
+TEST(PtxCommand, ManyTensorsAreMeasuredAsMany) {
+    ScratchDir dir;
+    const std::string out = dir / "out";
+    const std::string command = std::string(LOPT_BINARY_DIR) +
+                                "/tests/lopt_on_ptx bench step --device cuda --params 200 --tensors 200 --attention off --seconds "
+                                "0.0001 >" +
+                                out + " 2>&1";
+    ASSERT_EQ(std::system(command.c_str()), 0) << read_file(out);
+    EXPECT_NE(read_file(out).find("in 200"), std::string::npos) << read_file(out);
+}
+
+// This GPU has 1 GiB. What was asked for and is not measured is no success.
+TEST(PtxCommand, ModelsWithoutMemoryAreNoSuccess) {
+    ScratchDir dir;
+    const std::string out = dir / "out";
+    const std::string command =
+        std::string(LOPT_BINARY_DIR) + "/tests/lopt_on_ptx bench step --device cuda --params 1G --attention off >" + out + " 2>&1";
+    const int status = std::system(command.c_str());
+    EXPECT_EQ(WEXITSTATUS(status), 1);
+    EXPECT_NE(read_file(out).find("no memory left for 8000000000 bytes"), std::string::npos) << read_file(out);
+    EXPECT_NE(read_file(out).find("4 of the rows are not measured"), std::string::npos) << read_file(out);
+}
+
 TEST(PtxCommand, SaysWhatIsWrong) {
     ScratchDir dir;
     const std::string out = dir / "out";

@@ -14,7 +14,7 @@ namespace {
 const char ELSEWHERE[] = "*/Emulated:Emulation*:Mma*:Coarse*";
 const char LONG[] =
     ":*MemoryIsAsDocumented:*LargerChunks:*MixedDescends*:*AThousandSteps:*SameBitsWithSpans:*CudaResumeSizes*:*OfLearningRates*:*TwoStreamsAtOnce*"
-    ":*/hundreds:*/thousands*:CudaGuard.Lifts*:CudaGuard.Lowers*:CudaGuard.GoesOn*:*.FollowsFp32:*StepsCanBeTimed*:Devices/OnDevice.EveryRun*";
+    ":*ManyTensorsAreMeasured*:*/hundreds:*/thousands*:CudaGuard.Lifts*:CudaGuard.Lowers*:CudaGuard.GoesOn*:*.FollowsFp32:*StepsCanBeTimed*:Devices/OnDevice.EveryRun*";
 
 class Watch : public ::testing::EmptyTestEventListener {
     void OnTestStart(const ::testing::TestInfo &) override { ptx::gpus().start_again(); }
