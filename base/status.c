@@ -1,5 +1,7 @@
 #include "base/status.h"
 
+#include "base/plain_locale.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,9 +13,11 @@ static _Thread_local char last_error[SENTENCE_MAX];
 lopt_status lopt_fail(lopt_status s, const char *format, ...) {
     va_list args;
     char text[SENTENCE_MAX]; /* the arguments may point into last_error */
+    const locale_t before = plain_locale_enter();
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
+    plain_locale_leave(before);
     memcpy(last_error, text, sizeof text);
     return s;
 }

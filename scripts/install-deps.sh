@@ -23,6 +23,7 @@ if [ "${1:-test}" != build ]; then
     need python3 have python3
     need libopenmpi-dev have mpicc
     need openmpi-bin have mpirun
+    need locales test -e /usr/share/i18n/locales/de_DE
 fi
 [ -n "$missing" ] || exit 0
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/plain_locale.h"
 #include "base/status.h"
 #include "lopt/meta.h"
 
@@ -64,8 +65,11 @@ static lopt_status find_key(const key_table *t, const char *name, size_t *out) {
 /* One number; end: where it stopped. */
 static lopt_status parse_number(const lopt_task_key *k, const char *text, double *out, const char **end) {
     char *stop = NULL;
-    const int hexadecimal = text[0] == '0' && (text[1] == 'x' || text[1] == 'X'); /* in a list, x separates */
-    double value = hexadecimal ? 0.0 : strtod(text, &stop);
+    const char *digits = text + (*text == '+' || *text == '-');
+    const int hexadecimal = digits[0] == '0' && (digits[1] == 'x' || digits[1] == 'X'); /* in a list, x separates */
+    const int decimal =
+        !hexadecimal && ((*digits >= '0' && *digits <= '9') || *digits == '.'); /* no blanks, no names of infinity */
+    const double value = decimal ? plain_strtod(text, &stop) : 0.0;
     LOPT_CHECK(stop != NULL && stop != text && isfinite(value) && value >= k->min && value <= k->max &&
                    (!k->is_integer || value == floor(value)),
                LOPT_ERR_ARGUMENT, "%s=%.32s: it must be %s from %g to %g", k->name, text,
@@ -159,10 +163,10 @@ static lopt_status parse_terms(char *text, task_spec *out) {
 /* As few digits as bring the number back. */
 static int print_number(char *to, size_t size, double value) {
     for (int digits = 6; digits < 17; digits++) {
-        int length = snprintf(to, size, "%.*g", digits, value);
-        if ((size_t)length < size && strtod(to, NULL) == value) return length;
+        int length = plain_print(to, size, "%.*g", digits, value);
+        if ((size_t)length < size && plain_strtod(to, NULL) == value) return length;
     }
-    return snprintf(to, size, "%.17g", value);
+    return plain_print(to, size, "%.17g", value);
 }
 
 /* Appends ":key=value,..." of what is given. */

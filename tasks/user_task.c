@@ -82,8 +82,10 @@ void user_free(lopt_task *t) {
     pthread_mutex_destroy(&t->lock);
 }
 
+enum { OPS_MAX = 4096 }; /* bytes of a later version's */
+
 static lopt_status check_ops(const lopt_task_ops *ops) {
-    LOPT_CHECK(ops != NULL && ops->struct_size >= sizeof(lopt_task_ops), LOPT_ERR_ARGUMENT,
+    LOPT_CHECK(ops != NULL && ops->struct_size >= sizeof(lopt_task_ops) && ops->struct_size <= OPS_MAX, LOPT_ERR_ARGUMENT,
                "lopt_task_from_ops: ops is NULL or its struct_size is not sizeof(lopt_task_ops)");
     LOPT_CHECK(ops->num_tensors > 0 && ops->counts != NULL, LOPT_ERR_ARGUMENT,
                "lopt_task_from_ops: a task needs at least one tensor");

@@ -34,10 +34,10 @@ static const cli_syntax syntax = {
     "Under mpirun or srun the processes are one job: they share the particles, and files are the same to the bit for any number of "
     "processes and threads; --resume takes any number too. If a process dies or freezes, the job ends; go on with --resume.\n\n"
     "Examples:\n"
-    "  lopt train --config configs/quick.json --out runs/first\n"
-    "  lopt train --config configs/quick.json --set seed=7 --out runs/seed7\n"
+    "  lopt train --config configs/stage-1.json --out runs/first\n"
+    "  lopt train --config configs/stage-1.json --set seed=7 --out runs/seed7\n"
     "  lopt train --out runs/first --resume\n"
-    "  mpirun -n 8 lopt train --config configs/quick.json --out runs/first\n"
+    "  mpirun -n 8 lopt train --config configs/stage-1.json --out runs/first\n"
     "  lopt train --help-config\n"};
 
 typedef struct train_command {

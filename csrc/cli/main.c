@@ -28,7 +28,7 @@ static int show_help(void) {
            "Exit status: 0 if the job did what was asked, 1 if it failed, 2 for a wrong command line, 128 + N if signal N\n"
            "stopped it. Errors go to stderr. OMP_NUM_THREADS sets the number of threads; no result depends on it.\n\n"
            "Examples:\n"
-           "  lopt train --config configs/quick.json --out runs/first\n"
+           "  lopt train --config configs/stage-1.json --out runs/first\n"
            "  lopt eval --untrained runs/first/weights.safetensors\n"
            "  lopt info runs/first/weights.safetensors\n");
     return cli_finish_output(CLI_DONE);

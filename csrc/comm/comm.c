@@ -51,10 +51,10 @@ const char *lopt_comm_kinds(void) {
         ;
 }
 
-const char *lopt_comm_kind(const lopt_comm *c) { return c->body->kind; }
-int lopt_comm_rank(const lopt_comm *c) { return c->rank; }
-int lopt_comm_size(const lopt_comm *c) { return c->size; }
-int lopt_comm_local_size(const lopt_comm *c) { return c->local_size; }
+const char *lopt_comm_kind(const lopt_comm *c) { return c ? c->body->kind : NULL; }
+int lopt_comm_rank(const lopt_comm *c) { return c ? c->rank : 0; }
+int lopt_comm_size(const lopt_comm *c) { return c ? c->size : 0; }
+int lopt_comm_local_size(const lopt_comm *c) { return c ? c->local_size : 0; }
 
 lopt_status lopt_comm_set_deadline(lopt_comm *c, double seconds) {
     LOPT_CHECK(c != NULL && seconds > 0.0 && isfinite(seconds), LOPT_ERR_ARGUMENT,

@@ -1,8 +1,8 @@
 #include "csrc/eval/outputs.h"
 
-#include <locale.h>
 #include <stdlib.h>
 
+#include "base/plain_locale.h"
 #include "base/status.h"
 #include "csrc/eval/text_buffer.h"
 #include "csrc/io/files.h"
@@ -33,12 +33,8 @@ static lopt_status write_outputs(const char *dir, const eval_results *r, char **
 
 /* With a point as decimal sign, whatever language the program runs in. */
 lopt_status outputs_write(const char *dir, const eval_results *r, char **summary) {
-    locale_t plain = newlocale(LC_ALL_MASK, "C", (locale_t)0);
-    LOPT_CHECK(plain != (locale_t)0, LOPT_ERR_MEMORY,
-               "no memory to write the report; free memory and start again (baselines are kept)");
-    locale_t before = uselocale(plain);
-    lopt_status status = write_outputs(dir, r, summary);
-    uselocale(before);
-    freelocale(plain);
+    const locale_t before = plain_locale_enter();
+    const lopt_status status = write_outputs(dir, r, summary);
+    plain_locale_leave(before);
     return status;
 }

@@ -37,8 +37,10 @@ static void add_card(text_buffer *b, const eval_results *r, size_t which) {
         t->speed_up[TARGET_TUNED_ADAM].reached, r->num_tasks, t->speed_up[TARGET_BEST_BASELINE].reached);
     text_add(
         b,
-        "Of %zu runs <b%s>%zu</b> diverged, <b%s>%zu</b> ended above their start, <b%s>%zu</b> above their loss after a tenth of the steps.</div></div>\n",
-        t->runs, bad_class(t->diverged), t->diverged, bad_class(t->worsened), t->worsened, bad_class(t->risen), t->risen);
+        "Of %zu runs <b%s>%zu</b> diverged, <b%s>%zu</b> ended above their start, <b%s>%zu</b> above their loss after a tenth of the steps. "
+        "A step took %.3g&#160;&#181;s (geometric mean over the tasks).</div></div>\n",
+        t->runs, bad_class(t->diverged), t->diverged, bad_class(t->worsened), t->worsened, bad_class(t->risen), t->risen,
+        1e6 * t->seconds_per_step);
 }
 
 void report_add_cards(text_buffer *b, const eval_results *r) {
@@ -155,8 +157,8 @@ void report_add_method(text_buffer *b, const eval_results *r) {
         b,
         "<li>Speed-up: the %zu steps that the best of all tuned baselines (or tuned Adam) was given, divided by the steps after\n"
         "which the learned optimizer&#39;s mean loss first is as low as that baseline&#39;s last one, looked at on %zu evenly spaced\n"
-        "steps. Never reached, or diverged later: 0.</li>\n",
-        r->grid.steps, r->grid.count - 1);
+        "steps; a last loss below %g counts as that. Never reached, or diverged later: 0.</li>\n",
+        r->grid.steps, r->grid.count - 1, EVAL_LOSS_FLOOR);
     text_add(b, "<li>Interquartile mean: the mean over the tasks without the lowest and the highest quarter; interval by 2,000\n"
                 "bootstrap resamples of the tasks.</li>\n");
     text_add(b,

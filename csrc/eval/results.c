@@ -92,6 +92,7 @@ static size_t adam_one_rate(const eval_results *r, double *losses) {
 
 static void count_runs(eval_results *r, size_t which) {
     learned_total *total = &r->totals[which];
+    double logs = 0.0;
     for (size_t i = 0; i < r->num_tasks; i++) {
         learned_result *l = &r->tasks[i].learned[which];
         l->ending = eval_ending_of(&l->curve, r->seeds, r->grid);
@@ -100,7 +101,9 @@ static void count_runs(eval_results *r, size_t which) {
         total->worsened += l->ending.worsened;
         total->risen += l->ending.risen;
         total->runs += r->seeds;
+        logs += log(l->curve.seconds_per_step);
     }
+    total->seconds_per_step = exp(logs / (double)r->num_tasks); /* 0 where one is too short to be timed */
 }
 
 void eval_results_count(eval_results *r) {

@@ -49,6 +49,7 @@ typedef struct learned_total {
     speed_total speed_up[TARGET_COUNT];
     double wins[RIVAL_COUNT]; /* share of all (task, seed) pairs */
     size_t diverged, worsened, risen, runs;
+    double seconds_per_step; /* geometric mean over the tasks */
 } learned_total;
 
 typedef struct eval_results {

@@ -34,6 +34,7 @@ static void add_row(text_buffer *b, const eval_results *r, const eval_task *t, c
     text_add(b, ",%zu,%zu,%zu,%zu", e.diverged, e.worsened, e.risen, r->seeds);
     add_number(b, e.accuracy);
     add_number(b, curve->seconds_per_step);
+    for (size_t k = 0; k < RIVAL_COUNT; k++) add_number(b, l ? l->wins[k] : NAN);
     text_add(b, "\r\n");
 }
 
@@ -41,7 +42,8 @@ lopt_status output_csv(const eval_results *r, char **out) {
     text_buffer b = TEXT_BUFFER_INIT;
     text_add(&b,
              "task,optimizer,kind,learning_rate,final_loss,speed_up,steps_to_target,speed_up_over_adam,steps_to_adam,diverged_runs,"
-             "runs_above_start,runs_above_tenth,runs,test_accuracy,seconds_per_step\r\n");
+             "runs_above_start,runs_above_tenth,runs,test_accuracy,seconds_per_step,"
+             "won_adam_tuned,won_adam_one_rate,won_adam_1e-3\r\n");
     for (size_t i = 0; i < r->num_tasks; i++) {
         const eval_task *t = &r->tasks[i];
         for (size_t k = 0; k < r->num_learned; k++)

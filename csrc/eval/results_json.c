@@ -100,11 +100,11 @@ static json_t *speed_json(const speed_total *s) {
 
 static json_t *total_json(const eval_results *r, size_t which) {
     const learned_total *t = &r->totals[which];
-    return json_pack("{s:s, s:o, s:o, s:o, s:I, s:I, s:I, s:I}", "optimizer", r->labels[which], "speed_up",
+    return json_pack("{s:s, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:o}", "optimizer", r->labels[which], "speed_up",
                      speed_json(&t->speed_up[TARGET_BEST_BASELINE]), "speed_up_over_adam",
                      speed_json(&t->speed_up[TARGET_TUNED_ADAM]), "win_rate", wins_json(t->wins), "diverged_runs",
                      (json_int_t)t->diverged, "runs_above_start", (json_int_t)t->worsened, "runs_above_tenth", (json_int_t)t->risen,
-                     "runs", (json_int_t)t->runs);
+                     "runs", (json_int_t)t->runs, "seconds_per_step", json_number(t->seconds_per_step));
 }
 
 static json_t *results_json(const eval_results *r) {

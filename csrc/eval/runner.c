@@ -91,7 +91,8 @@ static lopt_status record(run *r, double *loss) {
     double value = 0.0;
     LOPT_TRY(shown_params(r, &params));
     LOPT_TRY(task_full_loss_grad(r->request->task, params, &value, NULL, r->workspace));
-    *loss = fabs(value) <= FLT_MAX ? value : NAN; /* float32 has no name for what is larger */
+    /* float32 has no name for what is larger; and some losses do not see a parameter that is no number */
+    *loss = fabs(value) <= FLT_MAX && all_finite(params, task_total(r->request->task)) ? value : NAN;
     return LOPT_OK;
 }
 

@@ -2,21 +2,20 @@
 #ifndef LOPT_EVAL_RUNNER_H
 #define LOPT_EVAL_RUNNER_H
 
-#include <stdatomic.h>
-
 #include "csrc/eval/baselines.h"
 #include "csrc/eval/protocol.h"
 #include "tasks/task.h"
 
 /* Whether the caller wants the end, asked by all threads: said by its callback, or by its flag. */
 typedef struct eval_stop {
-    atomic_int asked;
+    int asked;                /* read and written by all threads, as below */
     const volatile int *flag; /* the caller's, or NULL */
 } eval_stop;
 
+static inline void eval_stop_ask(eval_stop *s) { __atomic_store_n(&s->asked, 1, __ATOMIC_RELAXED); }
 static inline int eval_stop_asked(eval_stop *s) {
-    if (s->flag && *s->flag) atomic_store(&s->asked, 1);
-    return atomic_load(&s->asked);
+    if (s->flag && *s->flag) eval_stop_ask(s);
+    return __atomic_load_n(&s->asked, __ATOMIC_RELAXED);
 }
 
 typedef struct run_request {

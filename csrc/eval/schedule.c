@@ -1,5 +1,6 @@
 #include "csrc/eval/schedule.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 
 #include "base/status.h"
@@ -28,7 +29,7 @@ cleanup:
 static void report(eval_control *c, size_t runs, const char *task, const char *optimizer) {
     c->runs_done += runs;
     lopt_eval_progress p = {c->runs_done, c->runs_total, clock_seconds() - c->started, task, optimizer};
-    if (c->progress && !eval_stop_asked(&c->stop) && c->progress(c->self, &p) != 0) atomic_store(&c->stop.asked, 1);
+    if (c->progress && !eval_stop_asked(&c->stop) && c->progress(c->self, &p) != 0) eval_stop_ask(&c->stop);
 }
 
 void schedule_skip(eval_control *c, size_t runs, const char *task) { report(c, runs, task, "kept baselines"); }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/plain_locale.h"
 #include "base/status.h"
 #include "csrc/io/safetensors.h"
 #include "csrc/optimizer/optimizer.h"
@@ -16,7 +17,7 @@
 
 /* Tensors of the file: those of each parameter tensor, in the order of state_part, then global_state, then guard where it is on. theta.i
  * is the user's own buffer in files of other writers where there is no attention; attended.i is there only while swapped. */
-enum { NAME_MAX_LENGTH = 48, TEXT_MAX = 240, METADATA = 7, PIECE = 1 << 16 };
+enum { NAME_MAX_LENGTH = 48, TEXT_MAX = 320, METADATA = 7, PIECE = 1 << 16 };
 
 typedef struct file_shape {
     lopt_optimizer *opt;
@@ -107,9 +108,9 @@ lopt_status lopt_optimizer_save(lopt_optimizer *opt, const char *path) {
     snprintf(skipped, sizeof skipped, "%" PRIu64, p.skipped);
     snprintf(seed, sizeof seed, "%" PRIu64, o->seed);
     snprintf(weights, sizeof weights, "%016" PRIx64, opt->weights_fingerprint);
-    snprintf(
+    plain_print(
         options, sizeof options,
-        "init_lr_min=%g,init_lr_max=%g,lr_scale=%g,weight_decay=%g,state_dtype=%s,param_dtype=%s,grad_dtype=%s,nonfinite=%s,guard=%s",
+        "init_lr_min=%.17g,init_lr_max=%.17g,lr_scale=%.17g,weight_decay=%.17g,state_dtype=%s,param_dtype=%s,grad_dtype=%s,nonfinite=%s,guard=%s",
         o->init_lr_min, o->init_lr_max, o->lr_scale, o->weight_decay, opt->mixed ? "mixed" : "fp32", numbers[opt->param_type],
         numbers[opt->grad_type], opt->zero_nonfinite ? "zero" : "skip", opt->guarded ? "on" : "off");
     LOPT_TRY_CLEANUP(resting_text(opt, p.started, &resting));

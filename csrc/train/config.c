@@ -68,6 +68,13 @@ static lopt_status set_json(train_config *c, size_t index, const json_t *v) {
     return status;
 }
 
+/* Whether keys begin so. */
+static int is_section(const char *prefix) {
+    for (size_t i = 0; i < lopt_config_count(); i++)
+        if (strncmp(lopt_config_get(i)->name, prefix, strlen(prefix)) == 0) return 1;
+    return 0;
+}
+
 /* Objects are sections: {"window": {"min": 50}} is window.min = 50. */
 static lopt_status read_object(train_config *c, const json_t *object, const char *prefix) {
     const char *key;
@@ -77,10 +84,11 @@ static lopt_status read_object(train_config *c, const json_t *object, const char
         size_t index = 0;
         LOPT_CHECK(snprintf(name, sizeof name, "%s%s", prefix, key) + 1 < (int)sizeof name, LOPT_ERR_CONFIG,
                    "unknown configuration key \"%.64s...\"", name);
-        if (json_is_object(value)) {
-            strcat(name, ".");
+        strcat(name, ".");
+        if (json_is_object(value) && is_section(name)) {
             LOPT_TRY(read_object(c, value, name));
         } else {
+            name[strlen(name) - 1] = 0;
             LOPT_TRY(config_find(name, &index));
             LOPT_TRY(set_json(c, index, value));
         }
@@ -92,6 +100,8 @@ lopt_status config_read_file(train_config *c, const char *path) {
     json_error_t error;
     errno = 0;
     json_t *root = json_load_file(path, JSON_REJECT_DUPLICATES, &error);
+    if (root == NULL && json_error_code(&error) == json_error_numeric_overflow) /* so that its key is named */
+        root = json_load_file(path, JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL, &error);
     LOPT_CHECK(root != NULL || (errno != ENOENT && errno != ENOTDIR), LOPT_ERR_CONFIG, "%s: there is no such file", path);
     LOPT_CHECK(root != NULL, error.line < 0 ? LOPT_ERR_IO : LOPT_ERR_CONFIG, error.line < 0 ? "%s: %s" : "%s: %s (line %d)", path,
                error.text, error.line);
@@ -132,8 +142,9 @@ lopt_status config_check(const train_config *c) {
                "es.pairs must be at least 2 with estimator = mix, which needs the variance between pairs");
     LOPT_CHECK(c->weights_from[0] == 0 || c->weights_options[0] == 0, LOPT_ERR_CONFIG,
                "weights.options must be empty with weights.from: the file has its own sizes");
-    LOPT_TRY(weights_parse_options(c->weights_options, &dims));
-    lopt_status status = corpus_expand(&c->tasks, &tasks);
+    lopt_status status = weights_parse_options(c->weights_options, &dims);
+    if (status != LOPT_OK) return lopt_fail_prefix(status, "weights.options");
+    status = corpus_expand(&c->tasks, &tasks);
     corpus_free(&tasks);
     return status;
 }

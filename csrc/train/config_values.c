@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/plain_locale.h"
 #include "base/status.h"
 #include "csrc/train/config_keys.h"
 #include "lopt/meta.h"
@@ -17,7 +18,7 @@ static void *slot(train_config *c, size_t index) { return (char *)c + config_slo
 static lopt_status set_number(const lopt_config_key *k, const char *text, int whole, double *number, long long *integer) {
     char *end = NULL;
     errno = 0;
-    *number = whole ? (double)(*integer = strtoll(text, &end, 10)) : strtod(text, &end);
+    *number = whole ? (double)(*integer = strtoll(text, &end, 10)) : plain_strtod(text, &end);
     LOPT_CHECK(end != text && *end == 0 && errno == 0 && isfinite(*number) && *number >= k->min && *number <= k->max,
                LOPT_ERR_CONFIG, "%s = %.64s: it must be %s from %g to %g", k->name, text, whole ? "a whole number" : "a number",
                k->min, k->max);
@@ -134,7 +135,7 @@ lopt_status config_text(const train_config *c, size_t index, char **out) {
     const char *choices[CHOICES_MAX];
     switch (config_slots[index].type) {
     case CONFIG_INT: snprintf(text, sizeof text, "%lld", (long long)*(const int64_t *)from); break;
-    case CONFIG_FLOAT: snprintf(text, sizeof text, "%.17g", *(const double *)from); break;
+    case CONFIG_FLOAT: plain_print(text, sizeof text, "%.17g", *(const double *)from); break;
     case CONFIG_BOOL: snprintf(text, sizeof text, "%s", *(const int *)from ? "true" : "false"); break;
     case CONFIG_CHOICE: split_choices(k, text, choices); return memory_text(choices[*(const int *)from], out);
     case CONFIG_STRING: return memory_text(*(char *const *)from, out);

@@ -1,6 +1,8 @@
 #include "csrc/weights/weights.h"
 
+#include <inttypes.h>
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
@@ -54,12 +56,30 @@ static float initial_value(const weight_tensor *t, int scales, uint64_t seed, ui
     return 0.0f;
 }
 
+/* Of weights that nothing has trained. */
+static lopt_status fresh_provenance(lopt_weights *w, const char *options, uint64_t seed) {
+    char number[24];
+    snprintf(number, sizeof number, "%" PRIu64, seed);
+    json_t *o = json_pack("{s:s, s:s, s:s}", "configuration", options ? options : "", "seed", number, "meta_iterations", "0");
+    char *text = o ? json_dumps(o, JSON_COMPACT) : NULL;
+    json_decref(o);
+    LOPT_CHECK(text != NULL, LOPT_ERR_MEMORY, "no memory for the weights' provenance");
+    const lopt_status status = weights_set_provenance(w, text);
+    free(text);
+    return status;
+}
+
 lopt_status lopt_weights_init(const char *options, uint64_t seed, lopt_weights **out) {
     lopt_dims dims;
     lopt_weights *w = NULL;
     LOPT_CHECK(out != NULL, LOPT_ERR_ARGUMENT, "lopt_weights_init: out is NULL");
     LOPT_TRY(weights_parse_options(options, &dims));
     LOPT_TRY(weights_create(dims, &w));
+    const lopt_status status = fresh_provenance(w, options, seed);
+    if (status != LOPT_OK) {
+        lopt_weights_free(w);
+        return status;
+    }
     for (int id = 0; id < WEIGHT_TENSORS; id++) {
         const weight_tensor *t = &w->layout.tensor[id];
         const weight_tensor *update = &w->layout.tensor[W_UPDATE_KERNEL];

@@ -58,7 +58,8 @@ typedef struct lopt_weights lopt_weights;
 
 /* Fresh weights, drawn from `seed` by the initial distributions of the format.
  * options  comma-separated key=value, any subset, or NULL for the defaults:
- *          "param=10,tensor=30,global=20,scales=4,attention=1,grad_products=1,relative_lr=1,gradient_shortcut=1" */
+ *          "param=10,tensor=30,global=20,scales=4,attention=1,grad_products=1,relative_lr=1,gradient_shortcut=1";
+ *          param is at most 64, tensor and global 256, scales 8, all at least 1 */
 LOPT_API lopt_status lopt_weights_init(const char *options, uint64_t seed, lopt_weights **out);
 /* Reads a weights file (safetensors, format lopt.hrnn.v1); a wrong checksum, shape or name is refused. */
 LOPT_API lopt_status lopt_weights_load(const char *path, lopt_weights **out);
@@ -148,7 +149,7 @@ typedef struct lopt_task lopt_task;
 
 /* A task of the corpus. spec: "family" or "family:key=value,...", as `lopt tasks` lists; seed draws the instance's data. */
 LOPT_API lopt_status lopt_task_create(const char *spec, uint64_t seed, lopt_task **out);
-/* On success the task owns `self` (through ops->destroy). */
+/* On success the task, and no other one, owns `self` (through ops->destroy). */
 LOPT_API lopt_status lopt_task_from_ops(const lopt_task_ops *ops, void *self, lopt_task **out);
 LOPT_API void lopt_task_free(lopt_task *t);
 
@@ -166,7 +167,8 @@ typedef struct lopt_unroll_options {
 
 /* Meta-loss J of one fresh run of `steps` steps, and its exact gradient with respect to the flat weights.
  * J = mean over t of log( f(theta_t) / (f(theta_0) + 1e-6) + 1e-6 ).
- * A task gradient or loss that is not finite ends the run: status LOPT_OK, meta_loss NaN, gradient zero.
+ * A task loss that is not finite, or a gradient with an entry that is not, or is beyond 1e18, ends the run: status LOPT_OK,
+ * meta_loss NaN, gradient zero.
  * gradient  [lopt_weights_count], or NULL: forward only */
 LOPT_API lopt_status lopt_meta_gradient(const lopt_weights *w, lopt_task *t, const lopt_unroll_options *o, double *meta_loss,
                                         float *gradient);

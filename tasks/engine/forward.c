@@ -181,7 +181,7 @@ static lopt_status forward(unroll_run *r, const prepared_weights *w, const unrol
         float *tape = a->gradient ? (float *)ws->tape + k * t->floats : NULL;
         double loss = 0.0;
         LOPT_TRY(task_loss_grad(r->task, r->at.seed, r->at.step, r->phi, &loss, s.grad, s.task));
-        out->diverged = !r->kernels->all_finite(s.grad, r->total);
+        out->diverged = !isfinite(loss) || !r->kernels->all_finite(s.grad, r->total);
         if (out->diverged) break;
         if (tape) keep_before(r, s.grad, t, tape);
         run_step(r, w, s.grad, ws->scratch, t, tape);

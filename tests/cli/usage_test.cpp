@@ -1,5 +1,7 @@
 // Help that teaches, and errors that say what to do.
 #include <algorithm>
+#include <filesystem>
+#include <regex>
 
 #include "tests/cli/support.h"
 
@@ -22,6 +24,9 @@ TEST(Cli, HelpOfEveryCommand) {
         EXPECT_TRUE(has(r.out, "Usage: lopt")) << r.out;
         EXPECT_EQ(r.err, "");
         for (const std::string &word : command) EXPECT_TRUE(has(r.out, word));
+        const std::regex file("(configs|weights)/[a-z0-9.-]+\\.(json|safetensors)"); // what the examples name is there
+        for (std::sregex_iterator f(r.out.begin(), r.out.end(), file), end; f != end; ++f)
+            EXPECT_TRUE(std::filesystem::exists(LOPT_SOURCE_DIR "/" + f->str())) << f->str();
     }
     EXPECT_TRUE(has(lopt({"train", "--help"}).out, "--resume"));
     EXPECT_TRUE(has(lopt({"--help"}).out, "Examples"));

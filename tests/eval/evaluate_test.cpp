@@ -119,6 +119,12 @@ TEST_F(Evaluate, WritesAllFilesAndTheyAreWellFormed) {
     EXPECT_EQ(number(root.get(), "steps"), 30);
     EXPECT_EQ(number(root.get(), "seeds"), 2);
     EXPECT_NE(summary.find("rosenbrock"), std::string::npos);
+    const json_t *total = json_array_get(json_object_get(root.get(), "totals"), 0);
+    EXPECT_GT(json_number_value(json_object_get(total, "seconds_per_step")), 0.0);
+    const std::string row = csv.substr(csv.find("learned,,"));
+    EXPECT_NE(row.substr(row.find('\r') - 1, 1), ",") << "no share of runs won"; // the last column
+    const std::string tuned = csv.substr(csv.find(",tuned,"));
+    EXPECT_EQ(tuned.substr(tuned.find('\r') - 3, 3), ",,,") << "a baseline's";
 }
 
 TEST_F(Evaluate, HorizonsAreJudgedEachInItsOwnFolder) {

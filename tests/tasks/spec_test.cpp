@@ -47,6 +47,9 @@ TEST(Spec, RefusesWithAHint) {
                  {"mlp:batch=1001", "from"},
                  {"rosenbrock:noise=-1", "from"},
                  {"rosenbrock:noise=inf", "from"},
+                 {"rosenbrock:noise=+inf", "from"},
+                 {"quadratic:n=+0x14", "from"},
+                 {"quadratic:n= 20", "from"},
                  {"quadratic:n=3 ", ""}};
     for (const auto &c : cases) {
         lopt_task *t = reinterpret_cast<lopt_task *>(1);
@@ -120,6 +123,7 @@ TEST(UserTask, IsCheckedCopiedAndDestroyedOnce) {
     };
     const size_t zero = 0, huge[2] = {SIZE_MAX / 2, SIZE_MAX / 2};
     refused([](auto &o) { o.struct_size = 0; });
+    refused([](auto &o) { o.struct_size = SIZE_MAX; });
     refused([](auto &o) { o.num_tensors = 0; });
     refused([](auto &o) { o.counts = nullptr; });
     refused([&](auto &o) { o.counts = &zero; });

@@ -115,7 +115,11 @@ TEST(Config, RefusesBadFiles) {
         {"{\"meta_optimizer\": {\"kind\": \"adan\"}}", "did you mean adam?"},
         {"{\"second_derivatives\": 1}", "type bool"},
         {"{\"iterations\": null}", "type int"},
-        {"{\"seed\": 99999999999999999999999}", "c.json"},
+        {"{\"seed\": 99999999999999999999999}", "seed: the value must be of type int"},
+        {"{\"windw\": {}}", "windw"},
+        {"{\"seed\": {}}", "seed: the value must be of type int"},
+        {"{\"window\": {\"min\": {}}}", "window.min"},
+        {"{\"window\": 5}", "window"},
         {"", "c.json"},
     };
     ScratchDir dir;
@@ -140,6 +144,10 @@ TEST(Config, RefusesContradictions) {
         EXPECT_NE(status, LOPT_OK) << bad;
         EXPECT_STRNE(lopt_last_error(), "");
     }
+    Config config;
+    ASSERT_EQ(config_override(&config.c, "weights.options=param=100"), LOPT_OK);
+    EXPECT_NE(config_check(&config.c), LOPT_OK);
+    EXPECT_EQ(std::string(lopt_last_error()).rfind("weights.options: param=100", 0), 0u) << lopt_last_error();
 }
 
 TEST(Corpus, ExpandsFamiliesAndLeavesOutTheHeldOut) {

@@ -143,10 +143,7 @@ TEST(MetaGradient, FailingCallbackLeavesOutputsAlone) {
     for (float x : gradient) ASSERT_EQ(x, 3.0f);
 }
 
-TEST(MetaGradient, NonFiniteEndsTheRun) {
-    QuadraticTask quadratic({1, 0, 0, 1}, {0, 0}, {1, 1});
-    quadratic.poison = INFINITY;
-    lopt_task_ops ops = quadratic.ops();
+void expect_the_end(QuadraticTask &quadratic, const lopt_task_ops &ops) {
     Weights w;
     Task task;
     ASSERT_EQ(lopt_weights_init(nullptr, 1, &w.p), LOPT_OK);
@@ -156,6 +153,22 @@ TEST(MetaGradient, NonFiniteEndsTheRun) {
     EXPECT_EQ(lopt_meta_gradient(w.p, task.p, nullptr, &loss, gradient.data()), LOPT_OK);
     EXPECT_TRUE(std::isnan(loss));
     for (float x : gradient) ASSERT_EQ(x, 0.0f);
+}
+TEST(MetaGradient, NonFiniteEndsTheRun) {
+    QuadraticTask quadratic({1, 0, 0, 1}, {0, 0}, {1, 1}), bad_gradient = quadratic;
+    bad_gradient.poison = INFINITY;
+    expect_the_end(bad_gradient, bad_gradient.ops());
+    bad_gradient.poison = 2e18f;
+    expect_the_end(bad_gradient, bad_gradient.ops());
+    lopt_task_ops bad_loss = quadratic.ops(); // of a minibatch alone
+    bad_loss.full_loss_grad = QuadraticTask::whole;
+    bad_loss.loss_grad = [](void *self, uint64_t seed, uint64_t step, const float *const *params, double *loss,
+                            float *const *grads) {
+        const int failed = QuadraticTask::loss_grad(self, seed, step, params, loss, grads);
+        if (step == 3) *loss = NAN;
+        return failed;
+    };
+    expect_the_end(quadratic, bad_loss);
 }
 
 TEST(MetaGradient, NoHessianMeansFirstOrderOnly) {

@@ -94,6 +94,7 @@ TEST(WeightsInit, SeedsDecide) {
     ASSERT_EQ(lopt_weights_init("", 1, &b.p), LOPT_OK);
     ASSERT_EQ(lopt_weights_init(nullptr, 1ull << 40 | 1, &c.p), LOPT_OK);
     EXPECT_EQ(lopt_weights_count(a.p), 12093u);
+    EXPECT_NE(std::string(lopt_weights_provenance(c.p)).find("\"seed\":\"1099511627777\""), std::string::npos);
     EXPECT_EQ(std::memcmp(a.p->data, b.p->data, 12093 * 4), 0);
     EXPECT_NE(std::memcmp(a.p->data, c.p->data, 12093 * 4), 0);
 }
