@@ -29,7 +29,7 @@ typedef struct first_failure {
 static void note_failure(first_failure *f, size_t p, lopt_status status) {
     if (status == LOPT_OK) return;
 #ifdef _OPENMP
-#pragma omp critical(trainer_failure)
+#pragma omp critical(lopt_trainer_failure)
 #endif
     if (f->status == LOPT_OK || p < f->particle) {
         f->status = status;

@@ -60,5 +60,8 @@ cat "$prefix"/include/lopt/*.h | grep -v '^#define' | tr '\n' ' ' | grep -o 'LOP
 [ -s "$scratch/declared" ] || fail "no declarations found in the headers"
 diff "$scratch/declared" "$scratch/exported" || fail "liblopt.so exports (>) other symbols than the headers declare (<)"
 
+nm -g --defined-only "$archive" 2>/dev/null | awk 'NF == 3 {print $3}' | grep -v '^\.gomp_critical_user_lopt_\|^_Z.*nvtx' | sort -u >"$scratch/exported"
+diff "$scratch/declared" "$scratch/exported" || fail "liblopt.a exports (>) other symbols than the headers declare (<)"
+
 echo "the command"
 [ "$("$prefix/bin/lopt" --version)" = "lopt $version" ] || fail "lopt --version says $("$prefix/bin/lopt" --version), the project is $version"
