@@ -88,9 +88,10 @@ static int tell_end(const train_command *job, int stopped) {
     const char *dir = job->options.out_dir;
     char took[CONSOLE_NUMBER_MAX], done[CONSOLE_NUMBER_MAX];
     if (stopped) {
-        fprintf(stderr,
-                "Stopped by %s after %s meta-iterations; a checkpoint is written. Go on with:\n  lopt train --resume --out %s\n",
-                signals_name(), console_grouped(job->last.iteration, done), dir);
+        if (job->last.iterations)
+            fprintf(stderr, "Stopped by %s after %s meta-iterations", signals_name(), console_grouped(job->last.iteration, done));
+        else fprintf(stderr, "Stopped by %s before the next meta-iteration", signals_name());
+        fprintf(stderr, "; a checkpoint is written. Go on with:\n  lopt train --resume --out %s\n", dir);
         return 128 + (signals_caught() ? signals_caught() : SIGTERM);
     }
     if (job->last.iterations)

@@ -39,6 +39,7 @@ static int is_one_of(const char *word, const char *a, const char *b) { return st
 int main(int argc, char **argv) {
     const char *names[COMMANDS];
     signal(SIGPIPE, SIG_IGN); /* a reader that goes away is an error of writing, not a death amid a job */
+    signal(SIGXFSZ, SIG_IGN); /* a limit of file sizes, likewise */
     if (argc < 2) return cli_error(CLI_USAGE, "a command is missing: train, eval, bench, tasks or info; lopt --help explains them");
     if (is_one_of(argv[1], "--help", "-h") || is_one_of(argv[1], "help", "-?")) return show_help();
     if (is_one_of(argv[1], "--version", "-V")) {

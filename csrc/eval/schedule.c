@@ -5,6 +5,7 @@
 
 #include "base/status.h"
 #include "csrc/bench/clock.h"
+#include "csrc/optimizer/subnormals.h"
 
 /* The failure of the earliest job, carried from a worker to the calling thread (sentences are per thread). */
 typedef struct schedule_failure {
@@ -47,7 +48,9 @@ lopt_status schedule_run(eval_job *jobs, size_t count, eval_control *c) {
 #pragma omp parallel for schedule(dynamic, 1)
     for (size_t i = 0; i < count; i++) {
         if (atomic_load(&failed) || eval_stop_asked(&c->stop)) continue;
+        const unsigned mode = subnormals_on(); /* threads may come with that of whoever made them */
         lopt_status status = run_job(&jobs[i], c);
+        subnormals_restore(mode);
 #pragma omp critical(lopt_eval_schedule)
         {
             if (status != LOPT_OK) {

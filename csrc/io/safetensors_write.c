@@ -53,7 +53,12 @@ static json_t *metadata_object(const safetensors_pair *metadata, size_t n) {
 
 static json_t *tensor_object(const safetensors_tensor *t, size_t begin, size_t end) {
     json_t *shape = json_array();
-    for (int i = 0; shape && i < t->rank; i++) json_array_append_new(shape, json_integer((json_int_t)t->shape[i]));
+    int bad = shape == NULL;
+    for (int i = 0; i < t->rank; i++) bad |= json_array_append_new(shape, json_integer((json_int_t)t->shape[i])) != 0;
+    if (bad) {
+        json_decref(shape);
+        return NULL;
+    }
     return json_pack("{s:s, s:o, s:[I,I]}", "dtype", safetensors_dtype_name(t->dtype), "shape", shape, "data_offsets",
                      (json_int_t)begin, (json_int_t)end);
 }

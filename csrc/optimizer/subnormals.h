@@ -16,9 +16,16 @@ static inline unsigned subnormals_off(void) {
     _mm_setcsr(before | FLUSH_TO_ZERO | DENORMALS_ARE_ZERO);
     return before;
 }
+/* The other way round, likewise: what the caller's program has set must not decide about bits. */
+static inline unsigned subnormals_on(void) {
+    const unsigned before = _mm_getcsr();
+    _mm_setcsr(before & ~(unsigned)(FLUSH_TO_ZERO | DENORMALS_ARE_ZERO));
+    return before;
+}
 static inline void subnormals_restore(unsigned before) { _mm_setcsr(before); }
 #else
 static inline unsigned subnormals_off(void) { return 0; }
+static inline unsigned subnormals_on(void) { return 0; }
 static inline void subnormals_restore(unsigned before) { (void)before; }
 #endif
 

@@ -69,7 +69,8 @@ static lopt_status set_list(const lopt_config_key *k, const char *text, config_l
     LOPT_TRY(memory_text(text, &copy));
     LOPT_TRY_CLEANUP(memory_alloc(strlen(text) / 2 + 1, sizeof(char *), "a list", &items));
     list.item = items;
-    for (char *word = strtok_r(copy, ";", &rest); word; word = strtok_r(NULL, ";", &rest)) {
+    if (*copy) rest = copy;
+    for (char *word = strsep(&rest, ";"); word; word = strsep(&rest, ";")) {
         word += strspn(word, " \t\n");
         size_t length = strlen(word);
         while (length > 0 && strchr(" \t\n", word[length - 1])) word[--length] = 0;

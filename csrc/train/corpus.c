@@ -53,7 +53,7 @@ lopt_status corpus_expand(const config_list *tasks, corpus *out) {
     return LOPT_OK;
 cleanup:
     corpus_free(&c);
-    return lopt_fail_prefix(LOPT_ERR_CONFIG, "tasks");
+    return lopt_fail_prefix(status == LOPT_ERR_ARGUMENT ? LOPT_ERR_CONFIG : status, "tasks");
 }
 
 void corpus_free(corpus *c) {

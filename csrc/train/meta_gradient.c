@@ -5,6 +5,7 @@
 
 #include "base/memory.h"
 #include "base/status.h"
+#include "csrc/optimizer/subnormals.h"
 #include "csrc/weights/weights.h"
 #include "tasks/engine/unroll.h"
 
@@ -42,7 +43,10 @@ lopt_status lopt_meta_gradient(const lopt_weights *w, lopt_task *t, const lopt_u
     LOPT_TRY_CLEANUP(unroll_run_start(run, prepared, o.seed, o.init_lr_min, o.init_lr_max, ws));
     if (gradient) LOPT_TRY_CLEANUP(memory_floats(w->layout.count, "a meta-gradient", &own));
     unroll_window_args window = {o.steps, o.second_derivatives, own, NULL};
-    LOPT_TRY_CLEANUP(unroll_window(run, prepared, &window, ws, &result));
+    const unsigned mode = subnormals_on();
+    status = unroll_window(run, prepared, &window, ws, &result);
+    subnormals_restore(mode);
+    LOPT_TRY_CLEANUP(status);
     *meta_loss = result.meta_loss;
     if (gradient) memcpy(gradient, own, w->layout.count * sizeof(float));
 cleanup:

@@ -30,6 +30,7 @@ static lopt_status keep_lines(FILE *from, uint64_t iteration, const char *path) 
         if (at > 0 && at <= iteration) status = atomic_file_append(&to, line, (size_t)length);
     }
     free(line);
+    if (status == LOPT_OK && !feof(from)) status = lopt_fail(LOPT_ERR_IO, "cannot read %s: %s", path, strerror(errno));
     if (status == LOPT_OK) return atomic_file_commit(&to);
     atomic_file_abort(&to);
     return status;
@@ -37,6 +38,7 @@ static lopt_status keep_lines(FILE *from, uint64_t iteration, const char *path) 
 
 lopt_status metrics_open(const char *path, uint64_t iteration, FILE **out) {
     FILE *old = fopen(path, "re");
+    LOPT_CHECK(old != NULL || errno == ENOENT, LOPT_ERR_IO, "cannot read %s: %s", path, strerror(errno));
     if (old) {
         lopt_status status = keep_lines(old, iteration, path);
         fclose(old);

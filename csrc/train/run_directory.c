@@ -32,17 +32,24 @@ static int is_same_file(int descriptor, const char *path) {
     return fstat(descriptor, &held) == 0 && stat(path, &there) == 0 && held.st_dev == there.st_dev && held.st_ino == there.st_ino;
 }
 
+/* 0: taken, or there are no locks on this file system, which then keeps nobody out; else errno. */
+static int lock_error(int lock) {
+    const int error = flock(lock, LOCK_EX | LOCK_NB) == 0 ? 0 : errno;
+    return error == ENOSYS || error == ENOLCK || error == EOPNOTSUPP ? 0 : error;
+}
+
 /* d->lock stays -1 where another holds it, or has just removed it. */
 static lopt_status take_lock(run_directory *d) {
     char *path = NULL;
     LOPT_TRY(run_directory_file(d, "lock", &path));
-    const int lock = open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0666), error = errno;
-    const int taken = lock >= 0 && flock(lock, LOCK_EX | LOCK_NB) == 0 && is_same_file(lock, path);
+    const int lock = open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0666);
+    int error = lock < 0 ? errno : lock_error(lock);
+    if (lock >= 0 && error == 0 && !is_same_file(lock, path)) error = EWOULDBLOCK;
     free(path);
-    if (taken) d->lock = lock;
+    if (error == 0) d->lock = lock;
     else if (lock >= 0) close(lock);
-    LOPT_CHECK(lock >= 0, LOPT_ERR_IO, "cannot write in the run directory %s: %s", d->path, strerror(error));
-    LOPT_CHECK(taken, LOPT_ERR_IO, "another training is at work in %s: wait for it or choose another", d->path);
+    LOPT_CHECK(error != EWOULDBLOCK, LOPT_ERR_IO, "another training is at work in %s: wait for it or choose another", d->path);
+    LOPT_CHECK(error == 0, LOPT_ERR_IO, "cannot write in the run directory %s: %s", d->path, strerror(error));
     return LOPT_OK;
 }
 
@@ -123,16 +130,23 @@ lopt_status run_directory_checkpoints(const run_directory *d, uint64_t *iteratio
     return LOPT_OK;
 }
 
-lopt_status run_directory_prune(const run_directory *d) {
+static lopt_status remove_checkpoint(const run_directory *d, uint64_t iteration) {
+    char *path = NULL;
+    LOPT_TRY(run_directory_checkpoint(d, iteration, &path));
+    const int failed = unlink(path) != 0 && errno != ENOENT, error = errno;
+    free(path);
+    LOPT_CHECK(!failed, LOPT_ERR_IO, "cannot remove an old checkpoint in %s: %s", d->path, strerror(error));
+    return LOPT_OK;
+}
+
+lopt_status run_directory_prune(const run_directory *d, uint64_t newest) {
     uint64_t all[CHECKPOINTS_MAX];
-    size_t n = 0;
+    size_t n = 0, kept = 0;
     LOPT_TRY(run_directory_checkpoints(d, all, CHECKPOINTS_MAX, &n));
-    for (size_t i = CHECKPOINTS_KEPT; i < n; i++) {
-        char *path = NULL;
-        LOPT_TRY(run_directory_checkpoint(d, all[i], &path));
-        int failed = unlink(path) != 0 && errno != ENOENT, error = errno;
-        free(path);
-        LOPT_CHECK(!failed, LOPT_ERR_IO, "cannot remove an old checkpoint in %s: %s", d->path, strerror(error));
+    for (size_t i = 0; i < n; i++) {
+        const int keep = all[i] <= newest && kept < CHECKPOINTS_KEPT;
+        if (!keep) LOPT_TRY(remove_checkpoint(d, all[i]));
+        kept += (size_t)keep;
     }
     return LOPT_OK;
 }

@@ -29,8 +29,8 @@ lopt_status run_directory_file(const run_directory *d, const char *name, char **
 lopt_status run_directory_checkpoint(const run_directory *d, uint64_t iteration, char **out);
 /* Meta-iterations of the checkpoints that are there, newest first; at most `room` of them. */
 lopt_status run_directory_checkpoints(const run_directory *d, uint64_t *iterations, size_t room, size_t *count);
-/* Removes all checkpoints but the two newest. */
-lopt_status run_directory_prune(const run_directory *d);
+/* Removes all checkpoints but the two newest up to this meta-iteration: later ones are damaged and were passed over. */
+lopt_status run_directory_prune(const run_directory *d, uint64_t newest);
 /* Removes what processes that were killed amid writing have left beside a run's files. What cannot be removed stays. */
 void run_directory_tidy(const run_directory *d);
 

@@ -10,6 +10,7 @@
 typedef struct session {
     lopt_train_options options;
     lopt_comm *comm;         /* never NULL: the caller's, or one of this process alone */
+    double deadline_before;  /* the communicator's */
     int first;               /* 1: rank 0, which has the run directory */
     run_directory directory; /* open at rank 0 */
     train_config config;     /* the same on all ranks */

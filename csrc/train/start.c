@@ -42,6 +42,7 @@ static lopt_status make_config(session *s, char **text) {
     lopt_status status = LOPT_OK;
     char *path = NULL;
     const int has_run = run_directory_has_run(&s->directory);
+    s->directory.made &= !has_run; /* somebody else's by now: nothing of it is ours to remove */
     LOPT_CHECK(s->options.resume || !has_run, LOPT_ERR_ARGUMENT,
                "%s holds a run already: resume goes on with it, or choose another directory", s->directory.path);
     LOPT_CHECK(!s->options.resume || has_run, LOPT_ERR_ARGUMENT, "%s holds no run to resume", s->directory.path);
@@ -65,6 +66,7 @@ static lopt_status share_config(session *s) {
     status = comm_agree(s->comm, status);
     if (status == LOPT_OK) status = comm_broadcast_text(s->comm, &text);
     if (status == LOPT_OK && !s->first) status = config_read_text(&s->config, text);
+    s->deadline_before = s->comm->deadline;
     if (status == LOPT_OK) status = lopt_comm_set_deadline(s->comm, s->config.comm_deadline);
     free(text);
     return status;
@@ -79,13 +81,15 @@ static lopt_status fresh_weights(const train_config *c, lopt_weights **out) {
     return LOPT_OK;
 }
 
-/* A resumed run takes the shape from its own directory: the file that it once started from may be gone. */
+/* A resumed run takes the shape from its own directory, since the file that it once started from may be gone; or from that, if its own is damaged. */
 static lopt_status starting_weights(const session *s, lopt_weights **out) {
     char *path = NULL;
     if (s->config.weights_from[0] == 0) return fresh_weights(&s->config, out);
     LOPT_TRY(run_directory_file(&s->directory, "weights.safetensors", &path));
     const int own = s->options.resume && access(path, F_OK) == 0; /* there is none before the first checkpoint */
     lopt_status status = lopt_weights_load(own ? path : s->config.weights_from, out);
+    if (own && status != LOPT_OK && access(s->config.weights_from, F_OK) == 0)
+        status = lopt_weights_load(s->config.weights_from, out);
     free(path);
     return status;
 }
@@ -109,9 +113,12 @@ cleanup:
 
 /* ---- The newest checkpoint -------------------------------------------------------------------------------------------------- */
 
+/* In place of the trainer that there is: two at once might be more than memory holds. */
 static lopt_status load_checkpoint(session *s, const lopt_weights *start, uint64_t iteration) {
     char *path = NULL;
     trainer *fresh = NULL;
+    trainer_free(s->trainer);
+    s->trainer = NULL;
     LOPT_TRY(trainer_create(&s->config, start, s->comm, &fresh));
     lopt_status status = comm_agree(s->comm, s->first ? run_directory_checkpoint(&s->directory, iteration, &path) : LOPT_OK);
     if (status == LOPT_OK) status = checkpoint_load(fresh, path);
@@ -120,7 +127,6 @@ static lopt_status load_checkpoint(session *s, const lopt_weights *start, uint64
         trainer_free(fresh);
         return status;
     }
-    trainer_free(s->trainer);
     s->trainer = fresh;
     return LOPT_OK;
 }
@@ -133,17 +139,30 @@ static void note_damage(session *s) {
     s->note = note;
 }
 
-/* No checkpoint at all: the run was stopped before its first, and starts anew. */
+/* Rank 0. Without any checkpoint the run was stopped before its first, and starts anew; the weights are written after that. */
+static lopt_status list_checkpoints(const session *s, uint64_t *iterations, size_t *count) {
+    char *weights = NULL;
+    LOPT_TRY(run_directory_checkpoints(&s->directory, iterations, CHECKPOINTS_TRIED, count));
+    LOPT_TRY(run_directory_file(&s->directory, "weights.safetensors", &weights));
+    const int had_some = access(weights, F_OK) == 0;
+    free(weights);
+    LOPT_CHECK(*count > 0 || !had_some, LOPT_ERR_ARGUMENT,
+               "%s holds weights but no checkpoint any more, so that this run cannot go on; start a new one from them with "
+               "weights.from",
+               s->directory.path);
+    return LOPT_OK;
+}
+
 static lopt_status newest_checkpoint(session *s, const lopt_weights *start) {
     uint64_t iterations[CHECKPOINTS_TRIED + 1] = {0}; /* the last: how many */
     size_t count = 0;
-    lopt_status status = s->first ? run_directory_checkpoints(&s->directory, iterations, CHECKPOINTS_TRIED, &count) : LOPT_OK;
+    lopt_status status = s->first ? list_checkpoints(s, iterations, &count) : LOPT_OK;
     iterations[CHECKPOINTS_TRIED] = count;
     LOPT_TRY(comm_agree(s->comm, status));
     LOPT_TRY(lopt_comm_broadcast(s->comm, iterations, sizeof iterations, 0));
     for (size_t i = 0; i < iterations[CHECKPOINTS_TRIED]; i++) {
         status = load_checkpoint(s, start, iterations[i]);
-        if (status == LOPT_OK || status == LOPT_ERR_COMM) return status;
+        if (status != LOPT_ERR_FORMAT && status != LOPT_ERR_IO) return status;
         note_damage(s);
     }
     return status;

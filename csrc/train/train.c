@@ -8,6 +8,7 @@
 #include "base/status.h"
 #include "csrc/bench/clock.h"
 #include "csrc/comm/agree.h"
+#include "csrc/optimizer/subnormals.h"
 #include "csrc/train/checkpoint.h"
 #include "csrc/train/config_keys.h"
 #include "csrc/train/metrics.h"
@@ -60,7 +61,7 @@ cleanup:
 
 static lopt_status save_rest(const session *s) {
     LOPT_TRY(save_weights(s));
-    return run_directory_prune(&s->directory);
+    return run_directory_prune(&s->directory, s->trainer->iteration);
 }
 
 /* The metrics must not end before the checkpoint does, whatever happens to the machine. */
@@ -189,6 +190,7 @@ static lopt_status train(session *s, int *stopped) {
 }
 
 static void end(session *s, lopt_comm *own) {
+    if (s->deadline_before > 0.0) s->comm->deadline = s->deadline_before;
     metrics_close(s->metrics);
     trainer_free(s->trainer);
     config_free(&s->config);
@@ -209,7 +211,9 @@ lopt_status lopt_train(const lopt_train_options *options, int *stopped) {
     if (s.options.comm == NULL) LOPT_TRY(lopt_comm_open("self", &own));
     s.comm = own ? own : s.options.comm;
     s.first = lopt_comm_rank(s.comm) == 0;
+    const unsigned mode = subnormals_on();
     lopt_status status = train(&s, &early);
+    subnormals_restore(mode);
     end(&s, own);
     if (status == LOPT_OK && stopped) *stopped = early;
     return status;

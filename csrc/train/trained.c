@@ -1,5 +1,6 @@
 #include "csrc/train/trained.h"
 
+#include <ctype.h>
 #include <fnmatch.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,7 +20,10 @@ static lopt_status selection_of(const char *item, selection *out) {
     const char *names = item + (item[0] == '!'), *rows = strrchr(names, '[');
     int read = 0;
     *out = (selection){.first = 0, .end = SIZE_MAX, .value = item[0] == '!' ? 0.0f : 1.0f};
-    const int ranged = rows && sscanf(rows, "[%zu:%zu]%n", &out->first, &out->end, &read) == 2 && read > 0 && rows[read] == 0;
+    const char *colon = rows ? strchr(rows, ':') : NULL;
+    const int whole =
+        colon && isdigit((unsigned char)rows[1]) && isdigit((unsigned char)colon[1]); /* sscanf takes signs and blanks */
+    const int ranged = whole && sscanf(rows, "[%zu:%zu]%n", &out->first, &out->end, &read) == 2 && read > 0 && rows[read] == 0;
     const size_t length = ranged ? (size_t)(rows - names) : strlen(names);
     LOPT_CHECK(length < sizeof out->names, LOPT_ERR_CONFIG, "weights.trained: \"%.64s\" is longer than any name", item);
     memcpy(out->names, names, length);

@@ -1,4 +1,5 @@
 #include "csrc/train/trainer.h"
+#include "csrc/optimizer/subnormals.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -172,8 +173,11 @@ static lopt_status advance_mine(trainer *t, size_t window) {
 #ifdef _OPENMP
 #pragma omp parallel for schedule(dynamic, 1) num_threads(t->num_workspaces)
 #endif
-    for (size_t i = 0; i < held; i++)
+    for (size_t i = 0; i < held; i++) {
+        const unsigned mode = subnormals_on(); /* threads may come with that of whoever made them */
         note_failure(&failure, t->shards.mine[t->turns[i].place], advance_turn(t, window, &t->turns[i]));
+        subnormals_restore(mode);
+    }
     return outcome(&failure);
 }
 

@@ -108,7 +108,7 @@ typedef struct lopt_estimator_options {
     /* 100: length of the episode; 20: of its windows, the last may be shorter; 64 estimates, at least 3 */
     size_t steps, window, samples;
     /* [num_overrides] of the training configuration, "key=value": estimator, es.sigma, es.pairs, second_derivatives, weights.options,
-     * weights.from, init_lr.min, init_lr.max, seed; others do not matter */
+     * weights.from, weights.trained, init_lr.min, init_lr.max, seed; others do not matter */
     const char *const *overrides;
     size_t num_overrides;
 } lopt_estimator_options;

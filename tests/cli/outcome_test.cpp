@@ -40,6 +40,17 @@ TEST(CliStatus, IsTwoWhereAnotherTryWouldFailToo) {
         EXPECT_EQ(lopt(arguments).status, 1) << arguments[0];
 }
 
+// The signal would end it without a word.
+TEST(CliTrain, ALimitOfFileSizesIsAnError) {
+    ScratchDir dir;
+    const std::string command = "ulimit -f 10; exec " LOPT_BINARY_DIR
+                                "/lopt train --set particles=2 --set tasks=bowl --set iterations=1 --out " +
+                                dir / "run" + " >" + dir / "out" + " 2>&1";
+    const int status = std::system(command.c_str());
+    EXPECT_EQ(WIFEXITED(status) ? WEXITSTATUS(status) : -1, 1);
+    EXPECT_TRUE(has(read_file(dir / "out"), "File too large")) << read_file(dir / "out");
+}
+
 TEST(CliTrain, ClearsAwayWhatKilledRunsHaveLeft) {
     ScratchDir dir;
     const std::string run = dir / "run";

@@ -135,9 +135,10 @@ TEST(Config, RefusesBadFiles) {
 }
 
 TEST(Config, RefusesContradictions) {
-    for (const char *bad : {"window.min=2000", "horizon.min=20000", "init_lr.min=1", "weights.options=parm=3",
-                            "tasks=quadratik:n=20", "tasks=quadratic:n=0", "tasks=digits_softmax", "tasks=digits_mlp:*",
-                            "tasks=mnist_mlp", "tasks=cifar10_mlp:*", "nokey=1", "noequals", "=", ""}) {
+    for (const char *bad :
+         {"window.min=2000", "horizon.min=20000", "init_lr.min=1", "weights.options=parm=3", "tasks=quadratik:n=20",
+          "tasks=quadratic:n=0", "tasks=digits_softmax", "tasks=digits_mlp:*", "tasks=mnist_mlp", "tasks=;bowl",
+          "tasks=bowl;;rosenbrock", "tasks=bowl;", "tasks=cifar10_mlp:*", "nokey=1", "noequals", "=", ""}) {
         Config config;
         lopt_status status = config_override(&config.c, bad);
         if (status == LOPT_OK) status = config_check(&config.c);

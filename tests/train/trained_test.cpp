@@ -65,7 +65,7 @@ TEST(TrainedWeights, MustExist) {
     for (const std::string wrong :
          {"weights.trained=learning_rates.*", "weights.trained=update.*;x", "weights.trained=attention.*", "weights.trained=*;!x",
           "weights.trained=update.kernel[2:3]", "weights.trained=update.kernel[1:1]", "weights.trained=update.kernel[0:1",
-          "weights.trained=!"}) {
+          "weights.trained=update.kernel[0:-1]", "weights.trained=update.kernel[ 0:1]", "weights.trained=!"}) {
         Bench b({wrong}, "param=2,tensor=2,global=2,attention=0");
         float *mask = nullptr;
         EXPECT_EQ(trained_mask(&b.c.weights_trained, &b.w.p->layout, &mask), LOPT_ERR_CONFIG);
