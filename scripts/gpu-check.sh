@@ -14,7 +14,11 @@ built=
 while [ $# -gt 0 ]; do
     case $1 in
         --quick) quick=yes ;;
-        --minutes) minutes=${2:?--minutes wants a number}; shift ;;
+        --minutes)
+            minutes=${2:?--minutes wants a number}
+            case $minutes in *[!0-9]*) echo "--minutes $minutes: it must be a whole number" >&2; exit 2 ;; esac
+            shift
+            ;;
         --built) built=${2:?--built wants a directory}; shift ;;
         *) sed -n 's/^# //p' "$0" | head -n 6 >&2; exit 2 ;;
     esac
@@ -31,6 +35,7 @@ build=${built:-build-gpu}
 table=$out/README.md
 failed=0
 mkdir -p "$out"
+rm -f "$out"/*.txt "$out"/*.json # of an earlier run on the same day
 printf '# %s, %s\n\ndriver %s, %s, lopt at %s; written by scripts/gpu-check.sh.\n\n| what | result |\n|---|---|\n' "$gpu" "$(date +%Y-%m-%d)" \
     "$driver" "$(nvcc --version 2>/dev/null | sed -n 's/.*release \([0-9.]*\).*/CUDA \1/p')" "$(git rev-parse --short HEAD 2>/dev/null)" >"$table"
 
@@ -59,7 +64,7 @@ check() { # check NAME FILE SECONDS COMMAND...: output goes to the file; what do
 }
 
 if [ -z "$built" ]; then
-    check "build" build.txt 600 scripts/build.sh $build -DLOPT_TESTS=ON -DLOPT_CUDA=ON
+    check "build" build.txt $((60 * minutes)) scripts/build.sh $build -DLOPT_TESTS=ON -DLOPT_CUDA=ON
     [ $failed = 0 ] || exit 1
     check "compiled code within its budget" budget.txt 60 python3 scripts/gpu-budget.py
 fi

@@ -14,7 +14,7 @@ typedef struct schedule_failure {
     char sentence[1024];
 } schedule_failure;
 
-static lopt_status run_job(eval_job *job, eval_control *c) {
+static __attribute__((noinline)) lopt_status run_job(eval_job *job, eval_control *c) {
     lopt_status status = LOPT_OK;
     lopt_task *own = NULL;
     run_request request = job->request;

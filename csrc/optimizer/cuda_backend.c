@@ -231,7 +231,7 @@ static lopt_status write_progress(lopt_optimizer *o, const optimizer_progress *p
     LOPT_TRY(opt->gpu->download(o->device, &control, opt->model.control, sizeof control, NULL));
     control.step = p->step;
     control.skipped = p->skipped;
-    control.swapped = (uint32_t)o->swapped;
+    control.swapped = (uint32_t)p->swapped;
     LOPT_TRY(opt->gpu->upload(o->device, opt->model.control, &control, sizeof control, NULL));
     return opt->gpu->upload(o->device, opt->model.started, p->started, o->num_tensors, NULL);
 }

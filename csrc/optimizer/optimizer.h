@@ -27,6 +27,7 @@ struct lopt_optimizer {
 typedef struct optimizer_progress {
     uint64_t step, skipped;
     unsigned char *started; /* [num_tensors] 1: has taken part in a step; before that its decays are 0. NULL: not asked for */
+    int swapped;            /* written alone: the object knows it itself */
 } optimizer_progress;
 
 /* Arguments have been checked as far as that is the same on every device; streams and what pointers point to have not. Calls with a stream

@@ -214,8 +214,10 @@ static lopt_status reset_guard(lopt_optimizer *opt) {
 /* From here on only the device itself can fail, whose state is lost then anyway. */
 static lopt_status take(lopt_optimizer *opt, loaded *l) {
     if (l->swapped) LOPT_TRY(opt->backend->hold_attended(opt, 1));
+    l->progress.swapped = l->swapped;
+    LOPT_TRY(opt->backend->write_progress(
+        opt, &l->progress)); /* waits for the device, which may be refused: nothing has changed before */
     opt->swapped = l->swapped;
-    LOPT_TRY(opt->backend->write_progress(opt, &l->progress));
     for (size_t k = 0; k < l->shape.num_tensors; k++)
         for (size_t at = 0, n = safetensors_count(&l->shape.tensors[k]); at < n; at += PIECE) {
             const state_piece piece = piece_of(&l->shape, k, at, n - at < PIECE ? n - at : PIECE);

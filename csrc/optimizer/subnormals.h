@@ -9,8 +9,8 @@
 
 enum { FLUSH_TO_ZERO = 0x8000, DENORMALS_ARE_ZERO = 0x0040 }; /* bits of MXCSR */
 
-/* For this thread; returns what subnormals_restore wants. Only calls through pointers may stand between the two: the compiler does
- * not know that arithmetic depends on the mode. */
+/* For this thread; returns what subnormals_restore wants. Only calls that are not inlined may stand between the two: the compiler
+ * does not know that arithmetic depends on the mode. */
 static inline unsigned subnormals_off(void) {
     const unsigned before = _mm_getcsr();
     _mm_setcsr(before | FLUSH_TO_ZERO | DENORMALS_ARE_ZERO);

@@ -2,11 +2,13 @@
 #include "csrc/train/config.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/plain_locale.h"
 #include "base/status.h"
 #include "csrc/train/config_keys.h"
 #include "csrc/train/corpus.h"
@@ -45,7 +47,7 @@ static lopt_status array_text(const lopt_config_key *k, const json_t *array, cha
 
 static int has_type(config_type type, const json_t *v) {
     switch (type) {
-    case CONFIG_INT: return json_is_integer(v);
+    case CONFIG_INT: return json_is_integer(v) || (json_is_real(v) && json_real_value(v) == floor(json_real_value(v)));
     case CONFIG_FLOAT: return json_is_number(v);
     case CONFIG_BOOL: return json_is_boolean(v);
     case CONFIG_CHOICE:
@@ -55,11 +57,19 @@ static int has_type(config_type type, const json_t *v) {
     return 0;
 }
 
+/* A whole number without a point, where it has few digits enough for that. */
+static lopt_status real_text(double value, char **out) {
+    char text[32];
+    plain_print(text, sizeof text, "%.17g", value);
+    return memory_text(text, out);
+}
+
 static lopt_status set_json(train_config *c, size_t index, const json_t *v) {
     const lopt_config_key *k = lopt_config_get(index);
     char *text = NULL;
     LOPT_CHECK(has_type(config_slots[index].type, v), LOPT_ERR_CONFIG, "%s: the value must be of type %s", k->name, k->type);
     if (json_is_array(v)) LOPT_TRY(array_text(k, v, &text));
+    else if (json_is_real(v)) LOPT_TRY(real_text(json_real_value(v), &text));
     else if (json_is_string(v)) LOPT_TRY(memory_text(json_string_value(v), &text));
     else if ((text = json_dumps(v, JSON_ENCODE_ANY | JSON_REAL_PRECISION(17))) == NULL)
         return lopt_fail(LOPT_ERR_MEMORY, "no memory for the value of %s", k->name);

@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "base/status.h"
 #include "csrc/bench/clock.h"
+#include "csrc/optimizer/subnormals.h"
 #include "csrc/train/estimate.h"
 #include "csrc/weights/weights.h"
 
@@ -176,7 +177,7 @@ static lopt_status prepare(session *s) {
     return LOPT_OK;
 }
 
-static lopt_status measure(session *s, lopt_estimator_quality *out) {
+static __attribute__((noinline)) lopt_status measure(session *s, lopt_estimator_quality *out) {
     lopt_estimator_quality q = {0};
     size_t good = 0;
     int finite = 0, moves = 0;
@@ -201,7 +202,9 @@ lopt_status lopt_estimator_measure(const lopt_estimator_options *options, lopt_e
     LOPT_CHECK(out != NULL, LOPT_ERR_ARGUMENT, "lopt_estimator_measure: out is NULL");
     LOPT_TRY(read_options(options, &s.options));
     LOPT_TRY(config_defaults(&s.config));
+    const unsigned mode = subnormals_on();
     const lopt_status status = measure(&s, out);
+    subnormals_restore(mode);
     free(s.truth);
     prepared_free(s.prepared);
     lopt_task_free(s.task);

@@ -37,19 +37,18 @@ lopt_status lopt_meta_gradient(const lopt_weights *w, lopt_task *t, const lopt_u
         memcpy(&o, options, options->struct_size < sizeof o ? options->struct_size : sizeof o);
     }
     LOPT_TRY(check(w, t, &o, gradient));
+    const unsigned mode = subnormals_on();
     LOPT_TRY_CLEANUP(prepared_create(&w->layout, w->data, &prepared));
     LOPT_TRY_CLEANUP(unroll_workspace_create(&ws));
     LOPT_TRY_CLEANUP(unroll_run_create(&w->layout, t, &run));
     LOPT_TRY_CLEANUP(unroll_run_start(run, prepared, o.seed, o.init_lr_min, o.init_lr_max, ws));
     if (gradient) LOPT_TRY_CLEANUP(memory_floats(w->layout.count, "a meta-gradient", &own));
     unroll_window_args window = {o.steps, o.second_derivatives, own, NULL};
-    const unsigned mode = subnormals_on();
-    status = unroll_window(run, prepared, &window, ws, &result);
-    subnormals_restore(mode);
-    LOPT_TRY_CLEANUP(status);
+    LOPT_TRY_CLEANUP(unroll_window(run, prepared, &window, ws, &result));
     *meta_loss = result.meta_loss;
     if (gradient) memcpy(gradient, own, w->layout.count * sizeof(float));
 cleanup:
+    subnormals_restore(mode);
     free(own);
     unroll_run_free(run);
     unroll_workspace_free(ws);

@@ -181,7 +181,7 @@ static lopt_status check(const lopt_train_options *o) {
     return LOPT_OK;
 }
 
-static lopt_status train(session *s, int *stopped) {
+static __attribute__((noinline)) lopt_status train(session *s, int *stopped) {
     LOPT_TRY(session_start(s));
     LOPT_TRY(iterate(s, stopped));
     lopt_status closed = metrics_close(s->metrics);

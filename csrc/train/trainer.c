@@ -152,7 +152,7 @@ static int longer_first(const void *a, const void *b) {
 }
 
 /* A particle that has come from another rank is unpacked by the thread that goes on with it. */
-static lopt_status advance_turn(trainer *t, size_t window, const trainer_turn *turn) {
+static __attribute__((noinline)) lopt_status advance_turn(trainer *t, size_t window, const trainer_turn *turn) {
     const size_t p = t->shards.mine[turn->place];
     const int opens = t->particles[p].unopened != NULL;
     const double called = clock_thread_seconds();

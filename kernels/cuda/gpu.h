@@ -7,7 +7,8 @@
 
 typedef struct gpu_runtime {
     const gpu_kernels *kernels;
-    /* Devices are numbered from 0. LOPT_ERR_DEVICE: no driver; LOPT_ERR_ARGUMENT: no such device; LOPT_ERR_UNSUPPORTED: too old. */
+    /* Devices are numbered from 0. LOPT_ERR_DEVICE: no driver; LOPT_ERR_ARGUMENT: no such device; LOPT_ERR_UNSUPPORTED: too old, or
+     * this build has no code for it. */
     lopt_status (*open)(int device, unsigned *multiprocessors);
     /* Memory of the device, zeroed in the order of the stream. */
     lopt_status (*allocate)(int device, size_t bytes, void *stream, void **out);

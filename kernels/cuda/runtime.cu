@@ -5,6 +5,7 @@
 
 extern "C" {
 #include "base/status.h"
+#include "kernels/cuda/architecture.h"
 #include "kernels/cuda/gpu.h"
 }
 
@@ -36,6 +37,9 @@ struct beside_captures {
 /* Records the failure of a call, and leaves no error behind that a later call of the caller's would find. */
 static lopt_status failed(cudaError_t error, const char *doing) {
     (void)cudaGetLastError();
+    if (error == cudaErrorStreamCaptureInvalidated)
+        return lopt_fail(LOPT_ERR_DEVICE, "%s: an earlier call has ended the capture into a graph (CUDA says \"%s\", error %d)",
+                         doing, cudaGetErrorString(error), (int)error);
     if (error >= cudaErrorStreamCaptureUnsupported && error <= cudaErrorStreamCaptureWrongThread)
         return lopt_fail(LOPT_ERR_ARGUMENT, "%s: not while a stream is being captured into a graph (CUDA says \"%s\", error %d)",
                          doing, cudaGetErrorString(error), (int)error);
@@ -46,16 +50,10 @@ static lopt_status failed(cudaError_t error, const char *doing) {
     return lopt_fail(status, "%s: CUDA says \"%s\" (error %d)", doing, cudaGetErrorString(error), (int)error);
 }
 
-/* Of which architecture the code is that a device of this capability runs, 900: 9.0; 0: there is none. It takes code of its own kind, or makes its own of
- * the latest PTX. */
+/* Of which architecture the code is that a device of this capability runs; 0: there is none. */
 static int code_for(int major, int minor) {
-    static const int compiled[] = {__CUDA_ARCH_LIST__};
-    const int own = 100 * major + 10 * minor;
-    int best = 0;
-    for (int architecture : compiled)
-        if (architecture > best && architecture <= own && (architecture / 100 == major || architecture <= LOPT_CUDA_PTX))
-            best = architecture;
-    return best;
+    static const int code[] = {__CUDA_ARCH_LIST__}, ptx[] = {LOPT_CUDA_PTX};
+    return architecture_for(code, sizeof code / sizeof code[0], ptx, sizeof ptx / sizeof ptx[0], 100 * major + 10 * minor);
 }
 
 static lopt_status cuda_open(int device, unsigned *multiprocessors) {

@@ -20,7 +20,9 @@ std::map<const char *, Memory> memories;
 Stream default_stream;
 std::vector<Stream *> streams;
 
-Stream *stream_of(void *stream) { return stream ? static_cast<Stream *>(stream) : &default_stream; }
+// CUDA has the handles 1 and 2 for default streams (cudaStreamLegacy, cudaStreamPerThread).
+bool is_default(void *stream) { return reinterpret_cast<uintptr_t>(stream) <= 2; }
+Stream *stream_of(void *stream) { return is_default(stream) ? &default_stream : static_cast<Stream *>(stream); }
 
 const std::pair<const char *const, Memory> *find(const void *p) {
     const char *at = static_cast<const char *>(p);
@@ -73,7 +75,7 @@ lopt_status check_pointer(int device, const void *p) {
 }
 
 lopt_status check_stream(int device, void *stream) {
-    const int its = stream ? stream_of(stream)->device : device;
+    const int its = is_default(stream) ? device : stream_of(stream)->device;
     if (its != device)
         return lopt_fail(LOPT_ERR_ARGUMENT, "the stream is of device \"cuda:%d\"; this optimizer is on \"cuda:%d\"", its, device);
     return LOPT_OK;

@@ -1,4 +1,5 @@
 // Streams, devices, and what is refused: the host's side of the cuda device.
+#include "kernels/cuda/architecture.h"
 #include "tests/cuda/support.h"
 
 namespace {
@@ -25,6 +26,21 @@ TEST_F(CudaStream, SeveralOptimizersOnSeveralStreams) {
     }
     EXPECT_EQ(one.read(), alone1.read());
     EXPECT_EQ(two.read(), alone2.read());
+}
+
+TEST_F(CudaStream, DefaultStreamsMayBeNamed) {
+    Model plain({33, 300});
+    DeviceModel<> unnamed(plain);
+    ASSERT_EQ(unnamed.create(), LOPT_OK);
+    unnamed.run(0, 2);
+    for (uintptr_t handle : {1, 2}) { // cudaStreamLegacy, cudaStreamPerThread
+        Model source({33, 300});
+        DeviceModel<> gpu(source);
+        gpu.stream = reinterpret_cast<void *>(handle);
+        ASSERT_EQ(gpu.create(), LOPT_OK) << lopt_last_error();
+        gpu.run(0, 2);
+        EXPECT_EQ(gpu.read(), unnamed.read()) << handle;
+    }
 }
 
 TEST_F(CudaStream, OtherDevicesWork) {
@@ -142,9 +158,26 @@ TEST_F(CudaRefusal, StreamsOfAnotherDeviceAndLaunchesThatFail) {
     expect_usable();
 }
 
+// A build may lack code for a GPU, which it then says before it takes memory.
+TEST(Architecture, IsTheLatestThatADeviceRuns) {
+    const int all[] = {800, 900, 1000}, ptx[] = {1000}, one[] = {900}, none[] = {0}, gap[] = {800, 1000};
+    EXPECT_EQ(architecture_for(all, 3, ptx, 1, 750), 0);
+    EXPECT_EQ(architecture_for(all, 3, ptx, 1, 860), 800);
+    EXPECT_EQ(architecture_for(all, 3, ptx, 1, 900), 900);
+    EXPECT_EQ(architecture_for(all, 3, ptx, 1, 1030), 1000);
+    EXPECT_EQ(architecture_for(all, 3, ptx, 1, 1200), 1000); // makes its own
+    EXPECT_EQ(architecture_for(one, 1, none, 1, 800), 0);
+    EXPECT_EQ(architecture_for(one, 1, none, 1, 900), 900);
+    EXPECT_EQ(architecture_for(one, 1, none, 1, 1000), 0);
+    EXPECT_EQ(architecture_for(gap, 2, ptx, 1, 900), 0); // machine code of 8.0 is not for it
+}
+
 TEST_F(CudaRefusal, WhatCannotBeCaptured) {
     ASSERT_EQ(gpu.create(), LOPT_OK);
     ScratchDir dir;
+    ASSERT_EQ(gpu.swap(), LOPT_OK);
+    ASSERT_EQ(lopt_optimizer_save(gpu.opt.p, (dir / "swapped").c_str()), LOPT_OK) << lopt_last_error();
+    ASSERT_EQ(gpu.swap(), LOPT_OK);
     gpu.stream = a;
     {
         Graph graph(a);
@@ -155,10 +188,11 @@ TEST_F(CudaRefusal, WhatCannotBeCaptured) {
         ASSERT_EQ(device()->capture_begin(0, a), LOPT_OK);
         expect(lopt_optimizer_save(gpu.opt.p, (dir / "s").c_str()), LOPT_ERR_ARGUMENT,
                "lopt_optimizer_save: waiting for the device: not while a stream is being captured");
+        EXPECT_EQ(lopt_optimizer_load(gpu.opt.p, (dir / "swapped").c_str()), LOPT_ERR_ARGUMENT);
         EXPECT_EQ(lopt_optimizer_skipped(gpu.opt.p), UINT64_MAX);
         EXPECT_EQ(std::string(lopt_last_error()).rfind("lopt_optimizer_skipped: waiting", 0), 0u) << lopt_last_error();
         void *graph = nullptr;
-        expect(device()->capture_end(0, a, &graph), LOPT_ERR_ARGUMENT, "captured");
+        expect(device()->capture_end(0, a, &graph), LOPT_ERR_DEVICE, "ended the capture");
     }
     gpu.stream = nullptr;
     EXPECT_EQ(step(), LOPT_OK) << lopt_last_error(); // not swapped

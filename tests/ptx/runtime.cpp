@@ -31,7 +31,10 @@ bool refused_by_capture() {
     return true;
 }
 
-ptx::Stream *stream_of(cudaStream_t s) { return gpus().stream(s, current); }
+// The two handles of default streams are one stream here.
+ptx::Stream *stream_of(cudaStream_t s) {
+    return gpus().stream(s == cudaStreamLegacy || s == cudaStreamPerThread ? nullptr : s, current);
+}
 
 uint64_t address(const void *p) { return reinterpret_cast<uintptr_t>(p); }
 

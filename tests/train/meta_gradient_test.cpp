@@ -1,4 +1,8 @@
 // lopt_meta_gradient against golden files, against differences of the meta-loss, and with bad input.
+#ifdef __x86_64__
+#include <immintrin.h>
+#endif
+
 #include "tests/support/golden.h"
 #include "tests/support/quadratic_task.h"
 
@@ -170,6 +174,35 @@ TEST(MetaGradient, NonFiniteEndsTheRun) {
     };
     expect_the_end(quadratic, bad_loss);
 }
+
+#ifdef __x86_64__
+// Whether the caller's program reads subnormal numbers as 0 does not matter: here the start itself is made of them.
+TEST(MetaGradient, IsTheSameWhateverTheProgramsRounding) {
+    const size_t count = 1;
+    lopt_task_ops ops = {};
+    ops.struct_size = sizeof ops, ops.num_tensors = 1, ops.counts = &count;
+    ops.init = [](void *, uint64_t, float *const *params) { return params[0][0] = 6e-39f, 0; };
+    ops.loss_grad = [](void *, uint64_t, uint64_t, const float *const *params, double *loss, float *const *grads) {
+        const float large = params[0][0] * 1e38f;
+        *loss = double(large) * double(large);
+        if (grads) grads[0][0] = 0.0f;
+        return 0;
+    };
+    Weights w;
+    Task task;
+    ASSERT_EQ(lopt_weights_init(nullptr, 1, &w.p), LOPT_OK);
+    ASSERT_EQ(lopt_task_from_ops(&ops, nullptr, &task.p), LOPT_OK);
+    double kept = 0.0, flushed = 0.0;
+    ASSERT_EQ(lopt_meta_gradient(w.p, task.p, nullptr, &kept, nullptr), LOPT_OK) << lopt_last_error();
+    const unsigned before = _mm_getcsr();
+    _mm_setcsr(before | 0x8040);
+    const lopt_status status = lopt_meta_gradient(w.p, task.p, nullptr, &flushed, nullptr);
+    _mm_setcsr(before);
+    ASSERT_EQ(status, LOPT_OK);
+    EXPECT_TRUE(std::isfinite(kept));
+    EXPECT_EQ(kept, flushed);
+}
+#endif
 
 TEST(MetaGradient, NoHessianMeansFirstOrderOnly) {
     QuadraticTask quadratic({1, 0, 0, 1}, {0, 0}, {1, 1});
