@@ -10,12 +10,14 @@ log=$(mktemp)
 trap 'rm -f "$log" "$log".*' EXIT
 pids= # of the tests at work; each leads a group of its own, for what it starts
 trap 'for pid in $pids; do kill -- "-$pid" 2>/dev/null; done; exit 130' INT TERM
+seconds_since() { echo "$(($(date +%s) - $1)) s"; }
 check() { # check NAME COMMAND...
     name=$1
     shift
+    started=$(date +%s)
     if "$@" >"$log" 2>&1; then
         passed=$((passed + 1))
-        echo "passed  $name"
+        echo "passed  $name, $(seconds_since "$started")"
     else
         failed=$((failed + 1))
         echo "FAILED  $name"
@@ -32,6 +34,7 @@ run_binary() { # run_binary LABEL BINARY [VARIABLE=VALUE...]
     label=$1
     binary=$2
     shift 2
+    started=$(date +%s)
     pids=
     for half in 1 2; do
         setsid env OMP_WAIT_POLICY=passive GTEST_TOTAL_SHARDS=2 GTEST_SHARD_INDEX=$((half - 1)) "$@" "$binary" >"$log.$half" 2>&1 &
@@ -56,7 +59,7 @@ run_binary() { # run_binary LABEL BINARY [VARIABLE=VALUE...]
     passed=$((passed + good))
     failed=$((failed + bad))
     if [ $bad = 0 ]; then
-        echo "passed  $label $(basename "$binary") ($good)"
+        echo "passed  $label $(basename "$binary") ($good), $(seconds_since "$started")"
     else
         echo "FAILED  $label $(basename "$binary") ($bad), see above"
     fi
