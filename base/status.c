@@ -1,10 +1,10 @@
 #include "base/status.h"
 
-#include "base/plain_locale.h"
-
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "base/plain_locale.h"
 
 enum { SENTENCE_MAX = 1024 };
 

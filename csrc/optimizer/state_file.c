@@ -211,12 +211,12 @@ static lopt_status reset_guard(lopt_optimizer *opt) {
     return LOPT_OK;
 }
 
-/* From here on only the device itself can fail, whose state is lost then anyway. */
+/* Once the progress is written only the device itself can fail, whose state is lost then anyway. */
 static lopt_status take(lopt_optimizer *opt, loaded *l) {
     if (l->swapped) LOPT_TRY(opt->backend->hold_attended(opt, 1));
     l->progress.swapped = l->swapped;
-    LOPT_TRY(opt->backend->write_progress(
-        opt, &l->progress)); /* waits for the device, which may be refused: nothing has changed before */
+    /* Waits for the device, which may be refused: so far nothing has changed. */
+    LOPT_TRY(opt->backend->write_progress(opt, &l->progress));
     opt->swapped = l->swapped;
     for (size_t k = 0; k < l->shape.num_tensors; k++)
         for (size_t at = 0, n = safetensors_count(&l->shape.tensors[k]); at < n; at += PIECE) {

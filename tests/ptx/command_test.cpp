@@ -12,14 +12,23 @@
 
 namespace {
 
+struct Ended {
+    int status;
+    std::string text; // of both outputs
+};
+Ended bench_step(const std::string &arguments) {
+    ScratchDir dir;
+    const std::string out = dir / "out";
+    const int status = std::system((LOPT_BINARY_DIR "/tests/lopt_on_ptx bench step " + arguments + " >" + out + " 2>&1").c_str());
+    return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, read_file(out)};
+}
+
 TEST(PtxCommand, BenchStepMeasuresEveryKindOfState) {
     ScratchDir dir;
-    const std::string json = dir / "rows.json", out = dir / "out";
-    const std::string command = std::string(LOPT_BINARY_DIR) +
-                                "/tests/lopt_on_ptx bench step --device cuda --params 2k --attention off" +
-                                " --launches fused --seconds 0.001 --json " + json + " >" + out + " 2>&1";
-    ASSERT_EQ(std::system(command.c_str()), 0) << read_file(out);
-    const std::string text = read_file(out);
+    const std::string json = dir / "rows.json";
+    const auto [status, text] =
+        bench_step("--device cuda --params 2k --attention off --launches fused --seconds 0.001 --json " + json);
+    ASSERT_EQ(status, 0) << text;
     for (const char *words :
          {"PTX, copy", "in place", "launches: fused", "fp32  stream", "fp32  graph", "mixed stream", "mixed graph"})
         EXPECT_NE(text.find(words), std::string::npos) << words << " is not in\n" << text;
@@ -39,35 +48,23 @@ TEST(PtxCommand, BenchStepMeasuresEveryKindOfState) {
 }
 
 TEST(PtxCommand, ManyTensorsAreMeasuredAsMany) {
-    ScratchDir dir;
-    const std::string out = dir / "out";
-    const std::string command = std::string(LOPT_BINARY_DIR) +
-                                "/tests/lopt_on_ptx bench step --device cuda --params 200 --tensors 200 --attention off --seconds "
-                                "0.0001 >" +
-                                out + " 2>&1";
-    ASSERT_EQ(std::system(command.c_str()), 0) << read_file(out);
-    EXPECT_NE(read_file(out).find("in 200"), std::string::npos) << read_file(out);
+    const Ended r = bench_step("--device cuda --params 200 --tensors 200 --attention off --seconds 0.0001");
+    EXPECT_EQ(r.status, 0);
+    EXPECT_NE(r.text.find("in 200"), std::string::npos) << r.text;
 }
 
 // This GPU has 1 GiB. What was asked for and is not measured is no success.
 TEST(PtxCommand, ModelsWithoutMemoryAreNoSuccess) {
-    ScratchDir dir;
-    const std::string out = dir / "out";
-    const std::string command =
-        std::string(LOPT_BINARY_DIR) + "/tests/lopt_on_ptx bench step --device cuda --params 1G --attention off >" + out + " 2>&1";
-    const int status = std::system(command.c_str());
-    EXPECT_EQ(WEXITSTATUS(status), 1);
-    EXPECT_NE(read_file(out).find("no memory left for 8000000000 bytes"), std::string::npos) << read_file(out);
-    EXPECT_NE(read_file(out).find("4 of the rows are not measured"), std::string::npos) << read_file(out);
+    const Ended r = bench_step("--device cuda --params 1G --attention off");
+    EXPECT_EQ(r.status, 1);
+    EXPECT_NE(r.text.find("no memory left for 8000000000 bytes"), std::string::npos) << r.text;
+    EXPECT_NE(r.text.find("4 of the rows are not measured"), std::string::npos) << r.text;
 }
 
 TEST(PtxCommand, SaysWhatIsWrong) {
-    ScratchDir dir;
-    const std::string out = dir / "out";
-    const std::string command =
-        std::string(LOPT_BINARY_DIR) + "/tests/lopt_on_ptx bench step --device cuda:7 --params 2k >" + out + " 2>&1";
-    EXPECT_NE(std::system(command.c_str()), 0);
-    EXPECT_NE(read_file(out).find("this machine has 2"), std::string::npos) << read_file(out);
+    const Ended r = bench_step("--device cuda:7 --params 2k");
+    EXPECT_NE(r.status, 0);
+    EXPECT_NE(r.text.find("this machine has 2"), std::string::npos) << r.text;
 }
 
 TEST(PtxRuntime, RefusesOldGpusAndMissingOnes) {
