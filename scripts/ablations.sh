@@ -5,6 +5,7 @@
 #   A variant that is trained is not trained again. The table is left in DIR/table.txt, means over the draws in DIR/draws.txt. DIR must not
 #   hold spaces. LOPT names the command (default: build/lopt), LOPT_LIB the library (default: build/liblopt.so).
 set -eu
+case ${1:-} in -h | --help) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0" && exit ;; esac
 cd "$(dirname "$0")/.."
 lopt=${LOPT:-build/lopt}
 lib=${LOPT_LIB:-build/liblopt.so}

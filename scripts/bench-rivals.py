@@ -18,7 +18,13 @@ import sys
 import tempfile
 import time
 
-import torch
+try:
+    import torch
+except ImportError:
+    asked = {"-h", "--help"} & set(sys.argv)
+    print(__doc__ if asked else "PyTorch is not on this machine, and there is nothing to compare with; install it with  pip install torch",
+          file=sys.stdout if asked else sys.stderr)
+    sys.exit(0 if asked else 1)
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 WEIGHTS = ROOT / "weights/hrnn-10-30-20.safetensors"

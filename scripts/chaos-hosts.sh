@@ -3,6 +3,7 @@
 # the network between them. Compares the files with one process's, then pulls a cable in the middle of a run, and goes on. Needs root and mpirun.
 # Usage: scripts/chaos-hosts.sh [BUILD-DIR]
 set -eu
+case ${1:-} in -h | --help) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0" && exit ;; esac
 root=$(cd "$(dirname "$0")/.." && pwd)
 lopt=$(cd "${1:-$root/build}" && pwd)/lopt
 hosts="alpha beta gamma"

@@ -4,7 +4,9 @@
 Floors: include <- base <- kernels <- tasks <- csrc <- csrc/cli. A file may include those of its own floor and of lower ones;
 kernels/cell sees kernels/cell and the C library alone, csrc/cli sees include/lopt alone. No cycles of includes. Files have at most 600
 lines (from 300 on they are noted), functions 60 (CUDA kernels' files 100). CUDA sources live in kernels/cuda, tasks/engine and csrc/comm,
-C++ in tests. No unfinished-work marks."""
+C++ in tests. No unfinished-work marks.
+
+Usage: scripts/check-architecture.py [ROOT]      (default: the tree that it stands in)"""
 import pathlib
 import posixpath
 import re
@@ -142,6 +144,9 @@ def check(root):
 
 
 def main():
+    if sys.argv[1:] in (["-h"], ["--help"]):
+        print(__doc__)
+        return 0
     root = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else pathlib.Path(__file__).resolve().parent.parent
     breaches, notes, count = check(root)
     for line in breaches + notes:

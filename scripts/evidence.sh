@@ -5,6 +5,7 @@
 # Usage: scripts/evidence.sh [WEIGHTS] [DIR]      (default: weights/hrnn-10-30-20.safetensors runs/evidence, beside the sources)
 #   LOPT names the command (default: build/lopt). Tables are left in DIR/*.txt beside the reports.
 set -eu
+case ${1:-} in -h | --help) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0" && exit ;; esac
 caller=$PWD
 cd "$(dirname "$0")/.."
 lopt=${LOPT:-build/lopt}

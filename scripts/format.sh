@@ -3,6 +3,7 @@
 # what they do with the same rules.
 # Usage: scripts/format.sh [--check] [FILE...]      (default: all sources that git knows)
 set -eu
+case ${1:-} in -h | --help) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0" && exit ;; esac
 cd "$(dirname "$0")/.."
 
 check=no

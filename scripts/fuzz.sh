@@ -3,6 +3,7 @@
 # any finding. What it learns stays in build-fuzz/corpus and serves the next run.
 # Usage: scripts/fuzz.sh [SECONDS [TARGET...]]      (default: 60 seconds for each target)
 set -eu
+case ${1:-} in -h | --help) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0" && exit ;; esac
 cd "$(dirname "$0")/.."
 seconds=${1:-60}
 [ $# = 0 ] || shift

@@ -174,6 +174,9 @@ def breaches(kernels, budget, same_compiler):
 
 
 def main():
+    if sys.argv[1:] not in ([], ["--write"], ["--bounds"]):
+        print(__doc__)
+        return 0 if sys.argv[1:] in (["--help"], ["-h"]) else 2
     if sys.argv[1:] == ["--bounds"]:
         print("\n".join(bounds(read_budget()[1])))
         return 0

@@ -6,6 +6,8 @@
 #   --minutes N   what is not done by then is cut off or left out, and counts as failed (default 10)
 #   --built DIR   tests and measures what is in DIR already, built elsewhere for the same path, instead of building
 set -u
+usage() { sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; }
+case ${1:-} in -h | --help) usage && exit ;; esac
 cd "$(dirname "$0")/.."
 
 quick=no
@@ -20,7 +22,7 @@ while [ $# -gt 0 ]; do
             shift
             ;;
         --built) built=${2:?--built wants a directory}; shift ;;
-        *) sed -n 's/^# //p' "$0" | head -n 6 >&2; exit 2 ;;
+        *) usage >&2; exit 2 ;;
     esac
     shift
 done

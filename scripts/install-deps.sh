@@ -2,6 +2,7 @@
 # Installs what lopt needs to be built and tested on Debian or Ubuntu; does nothing, and says nothing, where all is there.
 # Usage: scripts/install-deps.sh [build|test]      (default: test, which is more than build)
 set -eu
+case ${1:-} in -h | --help) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0" && exit ;; esac
 
 have() { # have TOOL...
     for tool in "$@"; do command -v "$tool" >/dev/null 2>&1 || return 1; done

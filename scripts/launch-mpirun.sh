@@ -12,12 +12,20 @@
 #   MPIRUN_OPTIONS    more options for mpirun, as "--mca btl_tcp_if_include eth0"
 # Ctrl-C and SIGTERM write a checkpoint first: mpirun itself would give the processes one second.
 set -eu
+usage() { sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; }
+case ${1:-} in -h | --help) usage && exit ;; esac
 
 if [ $# -lt 2 ]; then
-    sed -n '2,/^set -eu/{/^set -eu/d;s/^# \{0,1\}//;p;}' "$0" >&2
+    usage >&2
     exit 2
 fi
 ranks=$1
+case $ranks in
+*[!0-9]* | "" | 0)
+    echo "$ranks ranks: it must be a whole number, 1 or more" >&2
+    exit 2
+    ;;
+esac
 dir=$2
 shift 2
 command -v mpirun >/dev/null 2>&1 || {
@@ -35,12 +43,15 @@ export OMPI_MCA_rmaps_base_oversubscribe=1
 [ "$ranks" -le "$(nproc)" ] || [ -n "${HOSTS:-}" ] || export OMPI_MCA_hwloc_base_binding_policy=none
 
 job=""
-stopped=no
+stopped=0 # 128 + the signal that came
 stop() { # mpirun hands SIGUSR1 on to the processes, which save and end
-    stopped=yes
+    stopped=$1
     [ -z "$job" ] || kill -USR1 "$job" 2>/dev/null || true
 }
-trap stop INT TERM HUP USR1
+trap 'stop 130' INT
+trap 'stop 143' TERM
+trap 'stop 129' HUP
+trap 'stop 138' USR1
 
 # Where a host is cut off, the processes end, but mpirun waits for its helper there for as long as TCP does: a quarter of an hour.
 watch_over() { # watch_over PID-OF-MPIRUN
@@ -80,8 +91,9 @@ resume=""
 while :; do
     launch $resume "$@"
     [ "$status" != 0 ] || exit 0
-    if [ $stopped = yes ]; then
+    if [ "$stopped" != 0 ]; then
         echo "stopped; the same command goes on from the checkpoint" >&2
+        [ "$status" != 138 ] || status=$stopped # the processes tell of the SIGUSR1 that they were sent
         exit "$status"
     fi
     if [ "$status" = 2 ] || [ ! -f "$dir/config.json" ]; then # the arguments, or the configuration, are wrong

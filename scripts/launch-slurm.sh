@@ -20,6 +20,7 @@
 #SBATCH --open-mode=append
 #SBATCH --output=lopt-%j.out
 set -eu
+case ${1:-} in -h | --help) sed -n '2,/^[^#]/s/^# //p' "$0" && exit ;; esac
 
 if [ $# -lt 1 ]; then
     echo "usage: sbatch [OPTION-OF-SBATCH...] scripts/launch-slurm.sh DIR [OPTION-OF-LOPT-TRAIN...]" >&2

@@ -49,7 +49,7 @@ step() {
 }
 
 step scripts/install-deps.sh build
-echo "Building (a minute the first time) ..."
+echo "Building (one to three minutes the first time) ..."
 step scripts/build.sh build -DLOPT_TESTS=OFF
 lopt=build/lopt
 

@@ -1,7 +1,11 @@
 #!/bin/sh
 # Installs what is missing, builds, and runs every test: as released, under AddressSanitizer and UndefinedBehaviorSanitizer, and on the
 # lesser instruction sets. Ends with one line, and status 0 only if all passed.
+# Usage: scripts/test.sh
 set -u
+usage() { sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; }
+case ${1:-} in -h | --help) usage && exit ;; esac
+[ $# = 0 ] || { usage >&2; exit 2; }
 cd "$(dirname "$0")/.."
 
 passed=0
@@ -94,6 +98,7 @@ for isa in avx2 baseline; do
     done
 done
 check "installed package" sh tests/install/run.sh build
+check "scripts explain themselves" sh tests/scripts/usage_test.sh
 check "the ends of a Slurm job" sh tests/scripts/launch_slurm_test.sh
 check "training in stages" sh tests/scripts/train_stages_test.sh build
 # C++, which is the tests' own code and the emulated kernels, with -O1: as fast to run, and twice as fast to compile.

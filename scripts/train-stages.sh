@@ -4,8 +4,10 @@
 # Usage: scripts/train-stages.sh DIR CONFIG... [-- ARGUMENT...]      (arguments for lopt train, in every stage: --set iterations=50)
 #   Stage i runs in DIR/stage-i, the last one in DIR itself; LOPT in the environment names the command (default: build/lopt).
 set -eu
+usage() { sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; }
+case ${1:-} in -h | --help) usage && exit ;; esac
 lopt=${LOPT:-$(dirname "$0")/../build/lopt}
-[ $# -ge 2 ] || { sed -n '4,5s/^# *//p' "$0" >&2; exit 2; }
+[ $# -ge 2 ] || { usage >&2; exit 2; }
 dir=$1
 shift
 stages=0
