@@ -2,13 +2,14 @@
 #ifndef LOPT_EVAL_FIGURE_SVG_H
 #define LOPT_EVAL_FIGURE_SVG_H
 
+#include "csrc/eval/names.h"
 #include "csrc/eval/protocol.h"
 #include "csrc/eval/text_buffer.h"
 
 enum { FIGURE_LEARNED_LOOKS = 4 }; /* "learned0" .. "learned3"; further ones begin again */
 
 typedef struct figure_series {
-    char label[64];
+    char label[NAME_ROOM];
     char look[16];               /* class of the style below */
     double *median, *low, *high; /* [grid.count] over the seeds, NaN where not finite; low and high NULL: no band */
 } figure_series;

@@ -7,9 +7,10 @@
 #include "base/memory.h"
 #include "base/status.h"
 #include "csrc/eval/figure_svg.h"
+#include "csrc/eval/names.h"
 #include "csrc/eval/statistics.h"
 
-enum { RIVAL_CURVES = 3, SHEET_COLUMNS = 4, LABEL_LENGTH = 24, TITLE_LENGTH = 27 };
+enum { RIVAL_CURVES = 3, SHEET_COLUMNS = 4, LABEL_WIDTH = 25, TITLE_WIDTH = 28 };
 
 /* Curves above this many times the starting loss are cut off. */
 #define TOP_OVER_START 10.0
@@ -23,19 +24,6 @@ typedef struct curve_set {
 static void curve_set_release(curve_set *c) {
     free(c->series);
     free(c->values);
-}
-
-/* A name of at most `length` characters, cut with an ellipsis between two characters of UTF-8. */
-static void shorten(const char *name, size_t length, char *out, size_t size) {
-    size_t bytes = 0, characters = 0;
-    for (; name[bytes] && characters <= length && bytes + 4 < size; bytes++)
-        characters += ((unsigned char)name[bytes] & 0xc0) != 0x80;
-    if (name[bytes] == 0) {
-        snprintf(out, size, "%s", name);
-        return;
-    }
-    for (bytes--; bytes > 0 && ((unsigned char)name[bytes] & 0xc0) == 0x80;) bytes--;
-    snprintf(out, size, "%.*s\xe2\x80\xa6", (int)bytes, name);
 }
 
 /* Appends a curve: median over the seeds and, with band, the range. scratch [seeds] */
@@ -67,7 +55,7 @@ static void fill_set(curve_set *set, const eval_results *r, const eval_task *t, 
         char look[16];
         snprintf(look, sizeof look, "learned%zu", k % FIGURE_LEARNED_LOOKS);
         append(set, r, &t->learned[k].curve, look, 1, scratch);
-        shorten(r->labels[k], LABEL_LENGTH, set->series[k].label, sizeof set->series[k].label);
+        name_of_label(r->labels[k], LABEL_WIDTH, set->series[k].label);
     }
     append(set, r, &t->sweep.curves[t->best_method], "best", 0, scratch);
     name_baseline(&set->series[set->count - 1], t, t->best_method, " (best)");
@@ -119,7 +107,7 @@ lopt_status figure_task(text_buffer *b, const eval_results *r, size_t task) {
 /* ---- All tasks on one sheet ---- */
 
 typedef struct legend_key {
-    char look[16], name[64];
+    char look[16], name[NAME_ROOM];
 } legend_key;
 
 static double key_width(const legend_key *k) { return 56.0 + 7.0 * (double)strlen(k->name); }
@@ -131,7 +119,7 @@ static size_t legend_keys(const eval_results *r, legend_key *keys) {
     size_t count = 0;
     for (; count < r->num_learned && count < FIGURE_LEARNED_LOOKS; count++) {
         snprintf(keys[count].look, sizeof keys->look, "learned%zu", count);
-        shorten(r->labels[count], LABEL_LENGTH, keys[count].name, sizeof keys->name);
+        name_of_label(r->labels[count], LABEL_WIDTH, keys[count].name);
     }
     memcpy(keys + count, rivals, sizeof rivals);
     return count + RIVAL_CURVES;
@@ -173,10 +161,9 @@ lopt_status figure_sheet(text_buffer *b, const eval_results *r) {
     for (size_t i = 0; i < r->num_tasks; i++) {
         double x = cell_width * (double)(i % columns), y = top + cell_height * (double)(i / columns);
         figure_frame frame = {x + 46, y + 24, cell_width - 62, cell_height - 60, 0, i, 4};
-        char title[160];
-        shorten(r->tasks[i].spec, TITLE_LENGTH, title, sizeof title);
+        char title[NAME_ROOM];
         text_add(b, "<text class=\"title\" x=\"%.1f\" y=\"%.1f\">", x + 16, y + 14);
-        text_add_escaped(b, title);
+        text_add_escaped(b, name_begin(r->tasks[i].spec, TITLE_WIDTH, title));
         text_add(b, "</text>\n");
         LOPT_TRY(add_panel(b, r, i, &frame));
     }

@@ -2,10 +2,11 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "csrc/eval/names.h"
 #include "csrc/eval/outputs.h"
 #include "csrc/eval/text_buffer.h"
 
-enum { LEARNED_PER_BLOCK = 2 }; /* so that a line has at most 100 columns */
+enum { LEARNED_PER_BLOCK = 2, TASK_WIDTH = 24, LABEL_WIDTH = 15, TOTAL_WIDTH = 17 }; /* so that a line has at most 100 columns */
 
 const char *output_loss(double loss, char text[OUTPUT_NUMBER_MAX]) {
     snprintf(text, OUTPUT_NUMBER_MAX, isfinite(loss) ? "%.3g" : "diverged", loss);
@@ -23,10 +24,11 @@ static void add_rule(text_buffer *b, size_t columns) {
 }
 
 static void add_row(text_buffer *b, const eval_task *t, size_t first, size_t end) {
-    char name[64], loss[OUTPUT_NUMBER_MAX], speed_up[OUTPUT_NUMBER_MAX];
+    char name[64], task[NAME_ROOM], loss[OUTPUT_NUMBER_MAX], speed_up[OUTPUT_NUMBER_MAX];
     snprintf(name, sizeof name, "%s %s", baseline_get((baseline_id)t->best_method)->name,
              eval_rate_name(t->best_rate[t->best_method]));
-    text_add(b, "%-24.24s %-19s", t->spec, name);
+    name_add(b, name_begin(t->spec, TASK_WIDTH, task), TASK_WIDTH);
+    text_add(b, " %-19s", name);
     text_add(b, " %8s", output_loss(eval_task_baseline_loss(t, t->best_method), loss));
     text_add(b, " %8s", output_loss(eval_task_baseline_loss(t, BASELINE_ADAM), loss));
     for (size_t k = first; k < end; k++) {
@@ -38,10 +40,14 @@ static void add_row(text_buffer *b, const eval_task *t, size_t first, size_t end
 
 /* A table with the learned optimizers first .. end - 1. */
 static void add_block(text_buffer *b, const eval_results *r, size_t first, size_t end) {
-    const size_t columns = 24 + 1 + 19 + 9 + 9 + 18 * (end - first);
-    text_add(b, "%-24s %-19s %8s %8s", "", "best tuned baseline", "", "tuned");
-    for (size_t k = first; k < end; k++) text_add(b, " | %-15.15s", r->labels[k]);
-    text_add(b, "\n%-24s %-19s %8s %8s", "task", "and learning rate", "loss", "Adam");
+    const size_t columns = TASK_WIDTH + 1 + 19 + 9 + 9 + 18 * (end - first);
+    char label[NAME_ROOM];
+    text_add(b, "%-*s %-19s %8s %8s", TASK_WIDTH, "", "best tuned baseline", "", "tuned");
+    for (size_t k = first; k < end; k++) {
+        text_add(b, " | ");
+        name_add(b, name_of_label(r->labels[k], LABEL_WIDTH, label), LABEL_WIDTH);
+    }
+    text_add(b, "\n%-*s %-19s %8s %8s", TASK_WIDTH, "task", "and learning rate", "loss", "Adam");
     for (size_t k = first; k < end; k++) text_add(b, " | %8s %6s", "loss", "speed");
     text_add(b, "\n");
     add_rule(b, columns);
@@ -55,18 +61,22 @@ static const char *speed_text(const speed_total *s, char text[64]) {
 }
 
 static void add_totals(text_buffer *b, const eval_results *r) {
-    static const char columns[] = "%-17.17s %-19s %-19s %-21s %s\n";
-    text_add(b, columns, "", "speed-up against", "speed-up against", "runs won against", "runs that diverged");
-    text_add(b, columns, "", "the best tuned", "tuned Adam", "Adam tuned /", "/ end above start");
-    text_add(b, columns, "learned optimizer", "baseline", "", "one rate / 1e-3", "/ above a tenth");
+    static const char columns[] = " %-19s %-19s %-21s %s\n";
+    name_add(b, "", TOTAL_WIDTH);
+    text_add(b, columns, "speed-up against", "speed-up against", "runs won against", "runs that diverged");
+    name_add(b, "", TOTAL_WIDTH);
+    text_add(b, columns, "the best tuned", "tuned Adam", "Adam tuned /", "/ end above start");
+    name_add(b, "learned optimizer", TOTAL_WIDTH);
+    text_add(b, columns, "baseline", "", "one rate / 1e-3", "/ above a tenth");
     add_rule(b, 98);
     for (size_t k = 0; k < r->num_learned; k++) {
         const learned_total *t = &r->totals[k];
-        char best[64], adam[64], wins[64], ends[128];
+        char label[NAME_ROOM], best[64], adam[64], wins[64], ends[128];
         snprintf(wins, sizeof wins, "%.0f %% / %.0f %% / %.0f %%", 100 * t->wins[RIVAL_TUNED_ADAM],
                  100 * t->wins[RIVAL_ONE_RATE_ADAM], 100 * t->wins[RIVAL_DEFAULT_ADAM]);
         snprintf(ends, sizeof ends, "%zu / %zu / %zu of %zu", t->diverged, t->worsened, t->risen, t->runs);
-        text_add(b, columns, r->labels[k], speed_text(&t->speed_up[TARGET_BEST_BASELINE], best),
+        name_add(b, name_of_label(r->labels[k], TOTAL_WIDTH, label), TOTAL_WIDTH);
+        text_add(b, columns, speed_text(&t->speed_up[TARGET_BEST_BASELINE], best),
                  speed_text(&t->speed_up[TARGET_TUNED_ADAM], adam), wins, ends);
     }
     text_add(b, "\nspeed-up:      interquartile mean over the tasks, with its 95 %% interval\n"
@@ -75,7 +85,9 @@ static void add_totals(text_buffer *b, const eval_results *r) {
 
 lopt_status output_summary(const eval_results *r, char **out) {
     text_buffer b = TEXT_BUFFER_INIT;
-    text_add(&b, "Suite %.40s: %zu tasks, %zu steps, %zu seeds.\n", r->suite, r->num_tasks, r->grid.steps, r->seeds);
+    char suite[NAME_ROOM];
+    text_add(&b, "Suite %s: %zu tasks, %zu steps, %zu seeds.\n", name_begin(r->suite, 40, suite), r->num_tasks, r->grid.steps,
+             r->seeds);
     text_add(&b, "loss:  mean over the seeds of the whole-data loss after the last step\n"
                  "speed: steps given to the best tuned baseline / steps until its last loss is reached\n\n");
     size_t first = 0;

@@ -1,6 +1,9 @@
 /* The terminal's table of an evaluation without baselines: the tasks where a run diverged or lost what it had, and the totals. */
+#include "csrc/eval/names.h"
 #include "csrc/eval/outputs.h"
 #include "csrc/eval/text_buffer.h"
+
+enum { TASK_WIDTH = 48, LABEL_WIDTH = 63 };
 
 /* Mean over the seeds of the loss at a point of the grid. */
 static double mean_at(const eval_results *r, const learned_result *l, size_t point) {
@@ -12,8 +15,8 @@ static double mean_at(const eval_results *r, const learned_result *l, size_t poi
 static void add_task(text_buffer *b, const eval_results *r, const eval_task *t, size_t which) {
     const learned_result *l = &t->learned[which];
     const double at[3] = {t->start_loss, mean_at(r, l, eval_grid_tenth(r->grid)), l->ending.loss};
-    char text[OUTPUT_NUMBER_MAX];
-    text_add(b, "%-48.48s", t->spec);
+    char text[OUTPUT_NUMBER_MAX], task[NAME_ROOM];
+    name_add(b, name_begin(t->spec, TASK_WIDTH, task), TASK_WIDTH);
     for (int i = 0; i < 3; i++) text_add(b, " %10s", output_loss(at[i], text));
     text_add(b, "  %zu / %zu\n", l->ending.diverged, l->ending.risen);
 }
@@ -21,11 +24,12 @@ static void add_task(text_buffer *b, const eval_results *r, const eval_task *t, 
 static void add_learned(text_buffer *b, const eval_results *r, size_t which) {
     const learned_total *t = &r->totals[which];
     size_t calm = 0;
-    text_add(b, "\n%.80s:\n%zu runs, of which %zu diverged, %zu ended above their start, %zu above their loss after a tenth.\n",
-             r->labels[which], t->runs, t->diverged, t->worsened, t->risen);
+    char label[NAME_ROOM];
+    text_add(b, "\n%s:\n%zu runs, of which %zu diverged, %zu ended above their start, %zu above their loss after a tenth.\n",
+             name_of_label(r->labels[which], LABEL_WIDTH, label), t->runs, t->diverged, t->worsened, t->risen);
     for (size_t i = 0; i < r->num_tasks; i++) calm += r->tasks[i].learned[which].ending.risen == 0;
     if (calm == r->num_tasks) return;
-    text_add(b, "%-48s %10s %10s %10s  diverged / rose, of %zu\n", "", "at start", "at a tenth", "at the end", r->seeds);
+    text_add(b, "%-*s %10s %10s %10s  diverged / rose, of %zu\n", TASK_WIDTH, "", "at start", "at a tenth", "at the end", r->seeds);
     for (size_t i = 0; i < r->num_tasks; i++)
         if (r->tasks[i].learned[which].ending.risen > 0) add_task(b, r, &r->tasks[i], which);
     text_add(b, "None did on the other %zu tasks.\n", calm);
@@ -33,8 +37,9 @@ static void add_learned(text_buffer *b, const eval_results *r, size_t which) {
 
 lopt_status output_alone(const eval_results *r, char **out) {
     text_buffer b = TEXT_BUFFER_INIT;
-    text_add(&b, "Suite %.40s: %zu tasks, %zu steps, %zu seeds; without baselines.\n", r->suite, r->num_tasks, r->grid.steps,
-             r->seeds);
+    char suite[NAME_ROOM];
+    text_add(&b, "Suite %s: %zu tasks, %zu steps, %zu seeds; without baselines.\n", name_begin(r->suite, 40, suite), r->num_tasks,
+             r->grid.steps, r->seeds);
     for (size_t k = 0; k < r->num_learned; k++) add_learned(&b, r, k);
     return text_take(&b, out);
 }
