@@ -1,5 +1,6 @@
 /* A task family: how its instances are drawn, and their loss, gradient and Hessian-vector product, written for a team of workers
- * (kernels/cell/team.h). A family is one file in tasks/families/, compiled per instruction set, and one line in TASK_FAMILIES. */
+ * (kernels/cell/team.h). A family is a file in tasks/families/, alone or with others alike, compiled per instruction set, and one line in
+ * TASK_FAMILIES. */
 #ifndef LOPT_TASKS_FAMILY_H
 #define LOPT_TASKS_FAMILY_H
 

@@ -22,6 +22,8 @@ int bench_unroll(int argc, char **argv);
 int bench_estimators(int argc, char **argv);
 int bench_comm(int argc, char **argv);
 
+/* Before measuring: CLI_DONE if a file can be written there, else the exit status, and the error is told. NULL path: CLI_DONE. */
+int bench_check_json(const char *path);
 /* {"lopt", "isa", "rows": rows} into the file; rows is taken over. NULL path: nothing. Returns the exit status. */
 int bench_write_json(const char *path, json_t *rows);
 

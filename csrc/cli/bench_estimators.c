@@ -74,7 +74,7 @@ static int take(void *self, int key, const char *value) {
         if (snprintf(job->sizes, sizeof job->sizes, "weights.options=%s", value) < (int)sizeof job->sizes) return 0;
         return cli_error(CLI_USAGE, "--sizes %.32s...: too long", value);
     case KEY_SET: return take_override(job, value);
-    case KEY_JSON: job->json = value; return 0;
+    case KEY_JSON: job->json = value; return bench_check_json(value);
     default: return cli_error(CLI_USAGE, "lopt bench estimators takes no argument %s", value);
     }
 }

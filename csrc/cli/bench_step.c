@@ -80,7 +80,7 @@ static int take(void *self, int key, const char *value) {
     case KEY_THREADS: return cli_whole_numbers("--threads", value, 1, 4096, job->threads, LIST_MAX, &job->num_threads);
     case KEY_TENSORS: return cli_whole_number("--tensors", value, 1, 1000000, &job->tensors);
     case KEY_SECONDS: return cli_positive_number("--seconds", value, 3600, &job->seconds);
-    case KEY_JSON: job->json = value; return 0;
+    case KEY_JSON: job->json = value; return bench_check_json(value);
     case KEY_LAUNCHES:
         job->launches = value;
         if (strcmp(value, "auto") != 0 && strcmp(value, "phases") != 0 && strcmp(value, "fused") != 0)
@@ -192,7 +192,7 @@ static int run(step_job *job) {
         }
     printf(
         "\nMedian over repeated steps, quartiles at the end; bytes and FLOPs per parameter as counted in csrc/cli/bench_step.c.\n");
-    const int written = bench_write_json(job->json, rows);
+    const int written = bench_write_json(failed ? NULL : job->json, rows);
     return cli_finish_output(failed ? failed : written);
 }
 

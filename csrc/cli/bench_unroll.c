@@ -56,7 +56,7 @@ static int take(void *self, int key, const char *value) {
         return job->tasks ? 0 : cli_error(CLI_FAILED, "no memory for the command line");
     case KEY_STEPS: return cli_whole_number("--steps", value, 1, 1000000, &job->steps);
     case KEY_SECONDS: return cli_positive_number("--seconds", value, 3600, &job->seconds);
-    case KEY_JSON: job->json = value; return 0;
+    case KEY_JSON: job->json = value; return bench_check_json(value);
     case KEY_ATTENTION:
         job->attention = strcmp(value, "on") == 0;
         return job->attention || strcmp(value, "off") == 0 ? 0
@@ -131,7 +131,7 @@ static int run(unroll_job *job) {
     printf("%-44s %7s  %10s  %10s %5s  %10s %5s\n", "task", "params", "forward", "1st order", "x", "2nd order", "x");
     failed = measure_all(job, w, rows);
     lopt_weights_free(w);
-    const int written = bench_write_json(job->json, rows);
+    const int written = bench_write_json(failed ? NULL : job->json, rows);
     return cli_finish_output(failed ? failed : written);
 }
 

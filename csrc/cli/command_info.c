@@ -33,6 +33,16 @@ static int take(void *self, int key, const char *value) {
     return 0;
 }
 
+/* Whole but for what is very long, as a configuration with its list of tasks may be. */
+static void show_provenance(const char *key, const char *value) {
+    size_t shown = strlen(value), length = shown;
+    if (length > PROVENANCE_SHOWN) shown = PROVENANCE_SHOWN;
+    while (shown < length && ((unsigned char)value[shown] & 0xc0) == 0x80) shown--; /* whole characters of UTF-8 */
+    printf("  %-18s %.*s", key, (int)shown, value);
+    if (shown < length) printf(" ... (%zu characters more, in the file's metadata)", length - shown);
+    printf("\n");
+}
+
 static int show_file(const char *path) {
     lopt_weights *w = NULL;
     const char *name;
@@ -46,7 +56,7 @@ static int show_file(const char *path) {
     json_t *provenance = json_loads(lopt_weights_provenance(w) ? lopt_weights_provenance(w) : "{}", 0, NULL);
     const char *key;
     json_t *value;
-    json_object_foreach(provenance, key, value) printf("  %-18s %.*s\n", key, PROVENANCE_SHOWN, json_string_value(value));
+    json_object_foreach(provenance, key, value) show_provenance(key, json_string_value(value));
     json_decref(provenance);
     printf("  tensors:\n");
     for (size_t i = 0; lopt_weights_tensor(w, i, &name, &offset, shape); i++) {

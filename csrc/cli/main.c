@@ -1,6 +1,7 @@
 /* lopt: meta-trains, evaluates, measures and inspects learned optimizers. Each command is one file; this one only chooses. */
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli.h"
@@ -26,7 +27,8 @@ static int show_help(void) {
     for (size_t i = 0; i < COMMANDS; i++) printf("  %-7s %s\n", commands[i].name, commands[i].summary);
     printf("\n  lopt COMMAND --help explains a command; lopt --version shows the version.\n\n"
            "Exit status: 0 if the job did what was asked, 1 if it failed, 2 for a wrong command line, 128 + N if signal N\n"
-           "stopped it. Errors go to stderr. OMP_NUM_THREADS sets the number of threads; no result depends on it.\n\n"
+           "stopped it. Errors go to stderr. OMP_NUM_THREADS sets the number of threads; no result depends on it.\n"
+           "LOPT_ISA=avx2 or baseline takes a lesser instruction set than the machine's best.\n\n"
            "Examples:\n"
            "  lopt train --config configs/stage-1.json --out runs/first\n"
            "  lopt eval --untrained runs/first/weights.safetensors\n"
@@ -35,6 +37,18 @@ static int show_help(void) {
 }
 
 static int is_one_of(const char *word, const char *a, const char *b) { return strcmp(word, a) == 0 || strcmp(word, b) == 0; }
+
+/* The library takes the best instruction set where it does not know the name; a benchmark of what was not asked for would mislead. */
+static int check_isa(void) {
+    static const char *const names[] = {"avx512", "avx2", "baseline"};
+    enum { NAMES = sizeof names / sizeof names[0] };
+    const char *wish = getenv("LOPT_ISA");
+    if (wish == NULL || wish[0] == 0) return CLI_DONE;
+    for (size_t i = 0; i < NAMES; i++)
+        if (strcmp(wish, names[i]) == 0) return CLI_DONE;
+    return cli_error(CLI_USAGE, "LOPT_ISA=%.32s in the environment: it must be avx512, avx2 or baseline; did you mean %s?", wish,
+                     lopt_nearest_name(wish, names, NAMES));
+}
 
 int main(int argc, char **argv) {
     const char *names[COMMANDS];
@@ -46,6 +60,7 @@ int main(int argc, char **argv) {
         printf("lopt %s\n", lopt_version());
         return cli_finish_output(CLI_DONE);
     }
+    if (check_isa() != CLI_DONE) return CLI_USAGE;
     for (size_t i = 0; i < COMMANDS; i++) {
         if (strcmp(argv[1], commands[i].name) == 0) return commands[i].run(argc - 1, argv + 1);
         names[i] = commands[i].name;

@@ -44,7 +44,7 @@ static lopt_status make_config(session *s, char **text) {
     const int has_run = run_directory_has_run(&s->directory);
     s->directory.made &= !has_run; /* somebody else's by now: nothing of it is ours to remove */
     LOPT_CHECK(s->options.resume || !has_run, LOPT_ERR_ARGUMENT,
-               "%s holds a run already: resume goes on with it, or choose another directory", s->directory.path);
+               "%s holds a run already: resume (--resume) goes on with it, or choose another directory", s->directory.path);
     LOPT_CHECK(!s->options.resume || has_run, LOPT_ERR_ARGUMENT, "%s holds no run to resume", s->directory.path);
     LOPT_TRY(run_directory_file(&s->directory, "config.json", &path));
     LOPT_TRY_CLEANUP(s->options.resume ? resumed_config(s, path) : apply(s, &s->config));

@@ -206,7 +206,7 @@ typedef struct lopt_gpu_step {
 } lopt_gpu_step;
 
 LOPT_API lopt_status lopt_gpu_step_measure(const lopt_gpu_step_options *o, lopt_gpu_step *out);
-/* Name of the instruction set in use; LOPT_ISA=avx512|avx2|baseline in the environment lowers it. */
+/* Name of the instruction set in use; LOPT_ISA=avx512|avx2|baseline in the environment lowers it, any other value does nothing. */
 LOPT_API const char *lopt_isa(void);
 
 #ifdef __cplusplus

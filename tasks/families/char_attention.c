@@ -102,4 +102,4 @@ static row_block probabilities(const text_batch *b, const float *params, float *
     return p.logits;
 }
 
-TEXT_FAMILY(char_attention, "next character of a novel, one transformer block (held out)")
+TEXT_FAMILY(char_attention, "next character of a novel, one transformer block")

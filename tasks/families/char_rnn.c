@@ -91,4 +91,4 @@ static row_block probabilities(const text_batch *b, const float *params, float *
     return p.logits;
 }
 
-TEXT_FAMILY(char_rnn, "next character of a novel, 32 gated recurrent units (held out)")
+TEXT_FAMILY(char_rnn, "next character of a novel, 32 gated recurrent units")

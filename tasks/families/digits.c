@@ -88,11 +88,10 @@ static const lopt_task_key keys[] = {TASK_TRANSFORM_KEYS};
         name##_hvp,                                                                                                              \
         (is_classifier) ? name##_accuracy : NULL};
 
-DIGITS_FAMILY(digits_softmax, 1.0f, 1, "handwritten digits, linear classifier (held out)", "cross-entropy")
-DIGITS_FAMILY(digits_mlp, HE, 1, "handwritten digits, 64-32-10 ReLU network (held out)", "cross-entropy")
-DIGITS_FAMILY(digits_wide, HE, 1, "handwritten digits, 64-512-10 ReLU network (held out)", "cross-entropy")
-DIGITS_FAMILY(digits_deep, 1.0f, 1, "handwritten digits, ten layers of 16 tanh units (held out)", "cross-entropy")
-DIGITS_FAMILY(digits_conv, HE, 1, "handwritten digits, convolutions 3x3x8 and 3x3x16 of stride 2, ReLU, dense (held out)",
-              "cross-entropy")
-DIGITS_FAMILY(digits_autoencoder, 1.0f, 0, "handwritten digits, 64-32-8-32-64 tanh autoencoder (held out)",
+DIGITS_FAMILY(digits_softmax, 1.0f, 1, "handwritten digits, linear classifier", "cross-entropy")
+DIGITS_FAMILY(digits_mlp, HE, 1, "handwritten digits, 64-32-10 ReLU network", "cross-entropy")
+DIGITS_FAMILY(digits_wide, HE, 1, "handwritten digits, 64-512-10 ReLU network", "cross-entropy")
+DIGITS_FAMILY(digits_deep, 1.0f, 1, "handwritten digits, ten layers of 16 tanh units", "cross-entropy")
+DIGITS_FAMILY(digits_conv, HE, 1, "handwritten digits, convolutions 3x3x8 and 3x3x16 of stride 2, ReLU, dense", "cross-entropy")
+DIGITS_FAMILY(digits_autoencoder, 1.0f, 0, "handwritten digits, 64-32-8-32-64 tanh autoencoder",
               "mean over rows of |output - input|^2")

@@ -168,13 +168,13 @@ static void hvp(const task_instance *t, const task_draw *draw, const float *para
 static const lopt_task_key keys[] = {{"batch", "entries in a minibatch", 64, 1, OBSERVED, 1, 0, "64"}, TASK_TRANSFORM_KEYS};
 static const char *const instances[] = {"factorisation"};
 
-const task_family ISA_SYMBOL(factorisation_family) = {
-    {"factorisation", "a 60 x 40 matrix of rank 5 from 40 % of its entries (held out)",
-     "mean over 960 known entries of (U V' - M)^2", sizeof keys / sizeof keys[0], keys, 1, instances, 1, 0},
-    1,
-    plan,
-    make,
-    start,
-    loss_grad,
-    hvp,
-    NULL};
+const task_family ISA_SYMBOL(factorisation_family) = {{"factorisation", "a 60 x 40 matrix of rank 5 from 40 % of its entries",
+                                                       "mean over 960 known entries of (U V' - M)^2", sizeof keys / sizeof keys[0],
+                                                       keys, 1, instances, 1, 0},
+                                                      1,
+                                                      plan,
+                                                      make,
+                                                      start,
+                                                      loss_grad,
+                                                      hvp,
+                                                      NULL};

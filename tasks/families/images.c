@@ -78,7 +78,7 @@ enum { KEYS = sizeof mnist_keys / sizeof mnist_keys[0] };
 static const char *const mnist_instances[] = {"mnist_mlp"}, *const cifar10_instances[] = {"cifar10_mlp"};
 
 #define FORMULA "cross-entropy, mean over `rows` rows, batch 64"
-#define NEEDS(variable) " (held out; needs files: " variable ")"
+#define NEEDS(variable) " (needs files: " variable ")"
 
 const task_family ISA_SYMBOL(mnist_mlp_family) = {{"mnist_mlp", "MNIST's digits, 784-64-10 ReLU network" NEEDS(MNIST_VARIABLE),
                                                    FORMULA, KEYS, mnist_keys, 1, mnist_instances, 1, 1, MNIST_VARIABLE},

@@ -125,7 +125,7 @@ static const lopt_task_key keys[] = {{"batch", "rows in a minibatch", 64, 1, ROW
 static const char *const instances[] = {"poisson_regression"};
 
 const task_family ISA_SYMBOL(poisson_regression_family) = {
-    {"poisson_regression", "counts whose rates are exponentials of a linear function (held out)",
+    {"poisson_regression", "counts whose rates are exponentials of a linear function",
      "mean of y log(y / mu) - (y - mu), mu = exp(w . x + b), 1,024 rows of 20 features", sizeof keys / sizeof keys[0], keys, 1,
      instances, 1, 0},
     1,

@@ -1,4 +1,5 @@
 /* quadratic: f(x) = 0.5 |W x - y|^2, W [n, n] and y [n] drawn N(0, 1), start N(0, 1). */
+#include "kernels/cell/philox.h"
 #include "tasks/families/linear.h"
 #include "tasks/family.h"
 

@@ -33,6 +33,22 @@ TEST(Cli, HelpOfEveryCommand) {
     EXPECT_EQ(lopt({"--version"}).out, "lopt " LOPT_VERSION "\n");
 }
 
+TEST(Cli, AnUnknownInstructionSetIsRefused) {
+    for (const char *name : {"avx", "AVX2", "baselines"}) {
+        setenv("LOPT_ISA", name, 1);
+        const Outcome r = lopt({"info"});
+        EXPECT_EQ(r.status, 2);
+        EXPECT_TRUE(has(r.err, std::string("LOPT_ISA=") + name + " in the environment: it must be avx512, avx2 or baseline"))
+            << r.err;
+        EXPECT_EQ(lopt({"--help"}).status, 0);
+    }
+    setenv("LOPT_ISA", "baseline", 1);
+    EXPECT_TRUE(has(lopt({"info"}).out, "instruction set    baseline"));
+    setenv("LOPT_ISA", "", 1);
+    EXPECT_EQ(lopt({"info"}).status, 0);
+    unsetenv("LOPT_ISA");
+}
+
 struct Wrong {
     std::vector<std::string> arguments;
     const char *says;
@@ -126,7 +142,13 @@ TEST(Cli, BenchesPrintRoofsAndWriteJson) {
     for (const char *word : {"bias", "variance", "tbptt", "es ", "pes", "nres", "mix"})
         EXPECT_TRUE(has(estimators.out, word)) << word;
     EXPECT_TRUE(has(read_file(dir / "e.json"), "\"bias_error\""));
-    EXPECT_EQ(lopt({"bench", "step", "--params", "1k", "--seconds", "0.01", "--json", "/nonexistent/x"}).status, 1);
+    const Outcome nowhere = lopt({"bench", "step", "--params", "1k", "--seconds", "0.01", "--json", "/nonexistent/x"});
+    EXPECT_EQ(nowhere.status, 1);
+    EXPECT_EQ(nowhere.out, "") << "nothing is measured that cannot be kept";
+    const Outcome fails =
+        lopt({"bench", "unroll", "--tasks", "bowl;quadratik", "--steps", "5", "--seconds", "0.01", "--json", dir / "u.json"});
+    EXPECT_NE(fails.status, 0);
+    EXPECT_TRUE(has(read_file(dir / "u.json"), "rosenbrock")) << "figures of a run that failed replaced whole ones";
 }
 
 } // namespace
