@@ -1,4 +1,5 @@
-# cmake --install: headers, both libraries, the command, the CMake package (find_package(lopt): lopt::lopt, lopt::lopt_static) and lopt.pc.
+# cmake --install: headers, both libraries, the command, trained weights and configurations, the CMake package (find_package(lopt): lopt::lopt,
+# lopt::lopt_static, lopt_DATA_DIR) and lopt.pc (its variable datadir).
 include(CMakePackageConfigHelpers)
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/lopt)
 
@@ -23,11 +24,14 @@ if(CMAKE_SYSTEM_NAME STREQUAL "Linux" AND CMAKE_OBJCOPY)
 endif()
 install(DIRECTORY include/lopt DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
+set(LOPT_DATA_DIR ${CMAKE_INSTALL_DATADIR}/lopt)
+install(DIRECTORY weights configs DESTINATION ${LOPT_DATA_DIR})
 if(TARGET lopt)
   install(TARGETS lopt RUNTIME)
 endif()
 install(EXPORT loptTargets NAMESPACE lopt:: DESTINATION ${package_dir})
-configure_package_config_file(cmake/loptConfig.cmake.in ${PROJECT_BINARY_DIR}/loptConfig.cmake INSTALL_DESTINATION ${package_dir})
+configure_package_config_file(cmake/loptConfig.cmake.in ${PROJECT_BINARY_DIR}/loptConfig.cmake INSTALL_DESTINATION ${package_dir}
+                              PATH_VARS LOPT_DATA_DIR)
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/loptConfigVersion.cmake COMPATIBILITY SameMinorVersion)
 install(FILES ${PROJECT_BINARY_DIR}/loptConfig.cmake ${PROJECT_BINARY_DIR}/loptConfigVersion.cmake DESTINATION ${package_dir})
 

@@ -36,7 +36,7 @@ export PKG_CONFIG_PATH
 [ "$(pkg-config --modversion lopt)" = "$version" ] || fail "lopt.pc gives version $(pkg-config --modversion lopt), the project is $version"
 archive=$(find "$prefix" -name liblopt.a)
 libdir=$(dirname "$archive")
-flags=$(pkg-config --cflags lopt)
+flags="$(pkg-config --cflags lopt) -DWEIGHTS=\"$(pkg-config --variable=datadir lopt)/weights/hrnn-10-30-20.safetensors\""
 shared=$(pkg-config --libs lopt)
 static=$(pkg-config --static --libs lopt | sed "s|-llopt|$archive|")
 for compiler in "$cc" "$cxx -x c++"; do
@@ -63,5 +63,7 @@ diff "$scratch/declared" "$scratch/exported" || fail "liblopt.so exports (>) oth
 nm -g --defined-only "$archive" 2>/dev/null | awk 'NF == 3 {print $3}' | grep -v '^\.gomp_critical_user_lopt_\|^_Z.*nvtx' | sort -u >"$scratch/exported"
 diff "$scratch/declared" "$scratch/exported" || fail "liblopt.a exports (>) other symbols than the headers declare (<)"
 
-echo "the command"
+echo "the command, and the data beside it"
+"$prefix/bin/lopt" train --config "$(pkg-config --variable=datadir lopt)/configs/stage-1.json" --set iterations=1 --out "$scratch/run" 2>"$scratch/log" ||
+    fail "an installed configuration is refused: $(cat "$scratch/log")"
 [ "$("$prefix/bin/lopt" --version)" = "lopt $version" ] || fail "lopt --version says $("$prefix/bin/lopt" --version), the project is $version"

@@ -1,4 +1,4 @@
-/* A stranger's program: makes weights, takes some steps on a quadratic, and prints how far it came. */
+/* A stranger's program: takes the installed weights and some steps on a quadratic, and prints how far it came. */
 #include <lopt/lopt.h>
 #include <lopt/meta.h>
 #include <stdio.h>
@@ -11,7 +11,7 @@ int main(void) {
     const float *grads[1] = {g};
     const size_t counts[1] = {3};
     double first = 0.0, last = 0.0;
-    if (lopt_weights_init(NULL, 1, &w) != LOPT_OK || lopt_optimizer_create(w, NULL, 1, counts, params, NULL, &opt) != LOPT_OK) {
+    if (lopt_weights_load(WEIGHTS, &w) != LOPT_OK || lopt_optimizer_create(w, NULL, 1, counts, params, NULL, &opt) != LOPT_OK) {
         fprintf(stderr, "%s\n", lopt_last_error());
         return 1;
     }
