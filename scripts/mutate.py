@@ -4,7 +4,8 @@
 Works on a clone of the last commit, in a folder of its own; a mutant takes half a minute on one core. Of the files it takes a share of all places, drawn
 from the seed: an operator, a number, a condition or a statement. Some changes change nothing (a larger array, another size of a grid).
 
-Usage: scripts/mutate.py [--tests cuda|ptx] [--per-mille N] [--seed N] [--keep DIR] [FILE...]"""
+Usage: scripts/mutate.py [--tests cuda|ptx] [--per-mille N] [--seed N] [--keep DIR] [FILE...]
+       scripts/mutate.py --tests ptx --again LIST    tries what LIST, the output of an earlier run, says was not noticed, by other tests"""
 import argparse
 import collections
 import glob
@@ -50,6 +51,21 @@ def places(root, file):
             yield Mutant(file, i, len(line) - len(line.lstrip()), len(line.rstrip()), ";")
 
 
+def not_noticed(root, path):
+    """The mutants that an earlier run's output lists as not noticed, where their lines are still there."""
+    for entry in (line.rstrip("\n").split("\t") for line in open(path)):
+        if entry[0] != "NOT NOTICED":
+            continue
+        file, number = entry[1].rsplit(":", 1)
+        lines = open(os.path.join(root, file)).read().split("\n")
+        same = [i for i, line in enumerate(lines) if line.strip() == entry[2]]
+        if not same:
+            print(f"gone\t{entry[1]}\t{entry[2]}", flush=True)
+            continue
+        at = min(same, key=lambda i: abs(i + 1 - int(number)))
+        yield Mutant(file, at, len(lines[at]) - len(lines[at].lstrip()), len(lines[at].rstrip()), entry[4])
+
+
 def judge(root, tests):
     """"does not compile", "noticed by ..." or "NOT NOTICED"."""
     if subprocess.run(["cmake", "--build", root + "/build", "--target", tests], capture_output=True).returncode:
@@ -83,6 +99,7 @@ def main():
     arguments.add_argument("--per-mille", type=int, default=50)
     arguments.add_argument("--seed", type=int, default=1)
     arguments.add_argument("--keep", help="the clone's folder, to be used again")
+    arguments.add_argument("--again", metavar="LIST")
     arguments.add_argument("file", nargs="*")
     a = arguments.parse_args()
     files = a.file or [f for p in ("kernels/cuda/*.cuh", "kernels/cuda/*.cu", "csrc/optimizer/cuda_*.c") for f in sorted(glob.glob(p, root_dir=ROOT))]
@@ -93,7 +110,8 @@ def main():
     if judge(root, tests) != "NOT NOTICED":
         sys.exit(f"{tests} does not pass as it is; see {root}")
     draw = random.Random(a.seed)
-    mutants = [m for f in files for m in places(root, f) if draw.random() * 1000 < a.per_mille]
+    drawn = (m for f in files for m in places(root, f) if draw.random() * 1000 < a.per_mille)
+    mutants = list(not_noticed(root, a.again) if a.again else drawn)
     print(f"{len(mutants)} mutants of {len(files)} files, in {root}", flush=True)
     counts = collections.Counter(try_mutant(root, tests, m).split(" by ")[0].split(":")[0] for m in mutants)
     print(", ".join(f"{n} {what}" for what, n in counts.items()))

@@ -49,8 +49,10 @@ const char *name_of_label(const char *label, size_t width, char out[NAME_ROOM]) 
     const size_t count = characters(label, bytes);
     if (count <= width) return copy("", label, bytes, "", out);
     if (memchr(label, '/', bytes) == NULL) return copy("", label, byte_of(label, bytes, width - 1), ELLIPSIS, out);
-    const size_t first = byte_of(label, bytes, count - (width - 1));
-    return copy(ELLIPSIS, label + first, bytes - first, "", out);
+    const char *first = label + byte_of(label, bytes, count - (width - 1)), *end = label + bytes;
+    const char *folder = memchr(first, '/', (size_t)(end - first)); /* whole names, where one fits */
+    if (folder) first = folder;
+    return copy(ELLIPSIS, first, (size_t)(end - first), "", out);
 }
 
 void name_add(text_buffer *b, const char *name, size_t width) {

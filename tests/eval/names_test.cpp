@@ -34,6 +34,7 @@ TEST(Names, OfATaskTheBeginningIsShown) {
 TEST(Names, OfAPathTheEndIsShownThatTellsFilesApart) {
     EXPECT_EQ(label_of("runs/seed-1/weights.safetensors", 15), "runs/seed-1");
     EXPECT_EQ(label_of("weights/hrnn-10-30-20.safetensors", 15), "\xe2\x80\xa6/hrnn-10-30-20");
+    EXPECT_EQ(label_of("weights/hrnn-10-30-20.safetensors", 17), "\xe2\x80\xa6/hrnn-10-30-20") << "no part of a folder's name";
     EXPECT_EQ(label_of("/home/someone/runs/seed-1/weights.safetensors", 8), "\xe2\x80\xa6/seed-1");
     EXPECT_EQ(label_of("d/\xc3\xa9\xc3\xa8\xc3\xaa\xc3\xab/weights.safetensors", 4), "\xe2\x80\xa6\xc3\xa8\xc3\xaa\xc3\xab");
     EXPECT_EQ(label_of("a label without a path", 10), "a label w\xe2\x80\xa6");
