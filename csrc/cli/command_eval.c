@@ -21,7 +21,6 @@ enum {
     KEY_HORIZONS = 'z',
     KEY_ALONE = 'a'
 };
-enum { LABEL_MAX = 64 };
 
 static const struct argp_option options[] = {
     {"weights", KEY_WEIGHTS, "[LABEL=]FILE", 0,
@@ -33,7 +32,7 @@ static const struct argp_option options[] = {
      "Judge at these multiples of the steps, each with its own sweeps and report (default 1; 1,10 shows what lasts)", 0},
     {"alone", KEY_ALONE, NULL, 0,
      "No baselines, in a small part of the time: which runs diverge, and which end above where they were", 0},
-    {"seeds", KEY_SEEDS, "N", 0, "Runs of each optimizer on each task (default 3)", 0},
+    {"seeds", KEY_SEEDS, "N", 0, "Runs of each optimizer on each task (default 5)", 0},
     {"seed", KEY_SEED, "N", 0, "What starts and batches are drawn from (default 0)", 0},
     {"out", KEY_OUT, "DIR", 0, "Where report.html, results.json, results.csv and summary.svg go (default: eval)", 0},
     {"cache", KEY_CACHE, "DIR", 0, "Where the baselines' sweeps are kept for the next time (default: DIR/cache)", 0},
@@ -56,23 +55,11 @@ static const cli_syntax syntax = {
 typedef struct eval_job {
     lopt_eval_options options;
     lopt_weights **weights; /* [as many as arguments + 1] */
-    char (*labels)[LABEL_MAX];
+    char **labels;          /* likewise; what is not a command line's own text */
     const char **label_pointers;
     int untrained;
     console_progress console;
 } eval_job;
-
-static int within_character(char c) { return ((unsigned char)c & 0xc0) == 0x80; } /* of UTF-8: not its first byte */
-
-/* The first of a name's bytes, where that is one that was given, or the last of a path's: whole characters. */
-static void label_of(const char *text, size_t length, int path, char label[LABEL_MAX]) {
-    size_t first = 0, end = length;
-    if (length >= LABEL_MAX && path) first = length - LABEL_MAX + 1;
-    if (length >= LABEL_MAX && !path) end = LABEL_MAX - 1;
-    while (first > 0 && within_character(text[first])) first++;
-    while (end < length && within_character(text[end])) end--;
-    snprintf(label, LABEL_MAX, "%.*s", (int)(end - first), text + first);
-}
 
 /* "LABEL=FILE", or FILE, which is then its own label. A path with a = in it is no label's: "runs/seed=1/weights.safetensors". */
 static int add_weights(eval_job *job, const char *value) {
@@ -82,7 +69,8 @@ static int add_weights(eval_job *job, const char *value) {
     const size_t n = job->options.num_weights;
     const int failed = cli_library_status(lopt_weights_load(file, &job->weights[n]));
     if (failed) return failed;
-    label_of(value, equals ? (size_t)(equals - value) : strlen(value), equals == NULL, job->labels[n]);
+    job->labels[n] = equals ? strndup(value, (size_t)(equals - value)) : strdup(value);
+    if (job->labels[n] == NULL) return cli_error(CLI_FAILED, "no memory for the command line");
     job->label_pointers[n] = job->labels[n];
     job->options.num_weights++;
     return 0;
@@ -133,7 +121,8 @@ static int show_progress(void *self, const lopt_eval_progress *p) {
     eval_job *job = self;
     char left[CONSOLE_NUMBER_MAX];
     if (!console_progress_due(&job->console, p->runs_done >= p->runs_total)) return 0;
-    const double each = p->runs_done ? p->seconds / (double)p->runs_done : 0.0;
+    const size_t made = p->runs_done - p->runs_kept;
+    const double each = made ? p->seconds / (double)made : 0.0;
     console_progress_show(&job->console, "%zu/%zu runs  %s left  %s, %s", p->runs_done, p->runs_total,
                           console_duration(each * (double)(p->runs_total - p->runs_done), left), p->task, p->optimizer);
     return 0;
@@ -169,16 +158,12 @@ static int run(eval_job *job) {
     lopt_status status = lopt_evaluate(&job->options, &summary, &stopped);
     console_progress_end(&job->console);
     if (status != LOPT_OK) return cli_library_status(status);
-    if (stopped) {
-        fprintf(stderr, "Stopped by %s; %s.\n", signals_name(),
-                job->options.alone ? "nothing is kept of an evaluation without baselines"
-                                   : "what is finished is kept, and the same command goes on from there");
-        return 128 + signals_caught();
-    }
-    printf("%s\n", summary);
-    print_places(&job->options);
+    printf("%s\n", summary); /* of the horizons that are done, and where it was stopped */
     lopt_string_free(summary);
-    return cli_finish_output(CLI_DONE);
+    if (stopped) fprintf(stderr, "Stopped by %s.\n", signals_name());
+    else print_places(&job->options);
+    const int printed = cli_finish_output(CLI_DONE);
+    return stopped ? 128 + signals_caught() : printed;
 }
 
 int command_eval(int argc, char **argv) {
@@ -192,6 +177,7 @@ int command_eval(int argc, char **argv) {
         status = cli_error(CLI_FAILED, "no memory for the command line");
     else if (cli_parse(&syntax, argc, argv, take, &job, &status)) status = run(&job);
     for (size_t i = 0; job.weights && i < room; i++) lopt_weights_free(job.weights[i]);
+    for (size_t i = 0; job.labels && i < room; i++) free(job.labels[i]);
     free(job.weights);
     free(job.labels);
     free(job.label_pointers);

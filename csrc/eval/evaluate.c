@@ -96,7 +96,7 @@ cleanup:
 
 /* ---- Runs ---- */
 
-/* The baselines on one task: kept ones, or run and kept. */
+/* The baselines on one task: kept ones, or run and kept. What cannot be kept is no reason to lose it: c says so at the end. */
 static lopt_status sweep_task(const eval_results *r, const char *cache_dir, eval_control *c, eval_task *t) {
     sweep_request q = {t->spec, r->seeds, r->seed, r->grid, 0};
     LOPT_TRY(sweep_fingerprint(q.spec, q.seed, &q.fingerprint));
@@ -108,7 +108,9 @@ static lopt_status sweep_task(const eval_results *r, const char *cache_dir, eval
     task_sweep_release(&t->sweep); /* what a damaged file may have left */
     LOPT_TRY(task_sweep_create(&q, &t->sweep));
     LOPT_TRY(task_sweep_run(&q, c, &t->sweep));
-    return eval_stop_asked(&c->stop) ? LOPT_OK : sweep_cache_store(cache_dir, &q, &t->sweep);
+    if (!eval_stop_asked(&c->stop) && sweep_cache_store(cache_dir, &q, &t->sweep) != LOPT_OK)
+        snprintf(c->not_kept, sizeof c->not_kept, "%s", lopt_last_error());
+    return LOPT_OK;
 }
 
 static eval_job learned_job(const eval_results *r, const lopt_weights *weights, const char *label, const eval_task *t,
@@ -157,29 +159,54 @@ static lopt_status run_all(const lopt_eval_options *o, const char *cache_dir, ev
 
 /* ---- The whole ---- */
 
-static lopt_status stopped_summary(const eval_control *c, int alone, const char *cache_dir, char **out) {
+static lopt_status stopped_summary(const eval_control *c, const eval_results *r, const char *cache_dir, char **out) {
     text_buffer b = TEXT_BUFFER_INIT;
-    if (alone)
-        text_add(&b, "Stopped after %zu of %zu runs; nothing is kept of an evaluation without baselines.\n", c->runs_done,
-                 c->runs_total);
-    else
-        text_add(&b, "Stopped after %zu of %zu runs. Finished baseline sweeps are kept in %s; the same call goes on from there.\n",
-                 c->runs_done, c->runs_total, cache_dir);
+    text_add(&b, "Stopped after %zu of %zu runs of %zu steps", c->runs_done, c->runs_total, r->grid.steps);
+    if (r->alone) text_add(&b, "; without baselines none of them is kept.\n");
+    else text_add(&b, ". Finished baseline sweeps are kept in %s; the same call goes on from there.\n", cache_dir);
     return text_take(&b, out);
 }
 
 /* One horizon: o->steps. */
 static lopt_status evaluate(const lopt_eval_options *o, const char *cache_dir, eval_control *c, eval_results *r, char **summary) {
     LOPT_TRY(prepare(o, r));
-    LOPT_TRY(files_make_directory(o->out_dir)); /* before the work: a folder that cannot be made is told at once */
-    if (!r->alone) LOPT_TRY(files_make_directory(cache_dir));
     c->runs_total = r->num_tasks * ((r->alone ? 0 : task_sweep_runs(r->seeds)) + r->num_learned * r->seeds);
     c->started = clock_seconds();
     LOPT_TRY(run_all(o, cache_dir, r, c));
-    if (eval_stop_asked(&c->stop)) return stopped_summary(c, r->alone, cache_dir, summary);
+    if (eval_stop_asked(&c->stop)) return stopped_summary(c, r, cache_dir, summary);
     if (r->alone) eval_results_count(r);
     else LOPT_TRY(eval_results_judge(r));
     return outputs_write(o->out_dir, r, summary);
+}
+
+/* The folder of a horizon: malloc'ed. */
+static lopt_status horizon_folder(const char *out_dir, size_t factor, char **out) {
+    text_buffer b = TEXT_BUFFER_INIT;
+    if (factor == 1) text_add(&b, "%s", out_dir);
+    else text_add(&b, "%s/%zux", out_dir, factor);
+    return text_take(&b, out);
+}
+
+static lopt_status check_suite(const char *name) {
+    lopt_status status = LOPT_OK;
+    eval_suite suite = {NULL, 0};
+    size_t tensors = 0;
+    LOPT_TRY(eval_suite_make(name, &suite));
+    for (size_t i = 0; i < suite.count; i++) LOPT_TRY_CLEANUP(lopt_task_shape(suite.specs[i], &tensors, NULL, 0));
+cleanup:
+    eval_suite_release(&suite);
+    return status;
+}
+
+/* Before the work: a folder that cannot be written to, or that holds another evaluation's files, is told at once. */
+static lopt_status prepare_folder(const lopt_eval_options *o, size_t factor) {
+    lopt_status status = LOPT_OK;
+    char *dir = NULL;
+    LOPT_TRY(horizon_folder(o->out_dir, factor, &dir));
+    LOPT_TRY_CLEANUP(outputs_check(dir, o->alone));
+cleanup:
+    free(dir);
+    return status;
 }
 
 /* steps * factor into its own folder, and its table after those before. stopped out: 1 if it ended early. */
@@ -192,18 +219,16 @@ static lopt_status evaluate_horizon(const lopt_eval_options *all, size_t factor,
     eval_control c;
     memset(&r, 0, sizeof r);
     memset(&c, 0, sizeof c);
-    text_buffer b = TEXT_BUFFER_INIT;
     c.progress = o.progress;
     c.self = o.self;
     c.stop.flag = o.stop;
     o.steps *= factor;
-    if (factor == 1) text_add(&b, "%s", all->out_dir);
-    else text_add(&b, "%s/%zux", all->out_dir, factor);
-    LOPT_TRY_CLEANUP(text_take(&b, &dir));
+    LOPT_TRY_CLEANUP(horizon_folder(all->out_dir, factor, &dir));
     o.out_dir = dir;
     LOPT_TRY_CLEANUP(evaluate(&o, cache_dir, &c, &r, &text));
     *stopped = eval_stop_asked(&c.stop);
     text_add(summaries, "%s%s", summaries->length > 0 ? "\n" : "", text);
+    if (c.not_kept[0]) text_add(summaries, "\nnote: baselines of this evaluation are not kept for the next one: %s\n", c.not_kept);
 cleanup:
     free(text);
     free(dir);
@@ -222,6 +247,9 @@ lopt_status lopt_evaluate(const lopt_eval_options *given, char **summary, int *s
     LOPT_TRY(eval_horizons_read(o.horizons, o.steps, &horizons));
     text_add(&b, o.cache_dir ? "%s" : "%s/cache", o.cache_dir ? o.cache_dir : o.out_dir);
     LOPT_TRY_CLEANUP(text_take(&b, &cache_dir));
+    LOPT_TRY_CLEANUP(check_suite(o.suite));
+    if (!o.alone) LOPT_TRY_CLEANUP(files_make_directory(cache_dir));
+    for (size_t i = 0; i < horizons.count; i++) LOPT_TRY_CLEANUP(prepare_folder(&o, horizons.factor[i]));
     for (size_t i = 0; i < horizons.count && !early; i++)
         LOPT_TRY_CLEANUP(evaluate_horizon(&o, horizons.factor[i], cache_dir, &summaries, &early));
     LOPT_TRY_CLEANUP(text_take(&summaries, &text));

@@ -5,7 +5,6 @@
 
 #include "csrc/eval/figure_scale.h"
 
-enum { LABELS_MAX = 32 };
 #define LABEL_SPACING 14.0
 #define CROSS 4.5
 
@@ -151,8 +150,8 @@ static void spread(double *y, const size_t *order, size_t count, double bottom) 
 }
 
 static void add_labels(text_buffer *b, const panel *p, const figure_series *series, size_t count) {
-    double x[LABELS_MAX], from[LABELS_MAX], to[LABELS_MAX];
-    size_t order[LABELS_MAX];
+    double x[FIGURE_SERIES_MAX], from[FIGURE_SERIES_MAX], to[FIGURE_SERIES_MAX];
+    size_t order[FIGURE_SERIES_MAX];
     for (size_t k = 0; k < count; k++) {
         curve_end(p, &series[k], &x[k], &from[k]);
         to[k] = from[k];
@@ -174,17 +173,16 @@ static void add_labels(text_buffer *b, const panel *p, const figure_series *seri
 }
 
 void figure_panel(text_buffer *b, const figure_frame *f, eval_grid grid, const figure_series *series, size_t count, double top) {
-    const size_t shown = count < LABELS_MAX ? count : LABELS_MAX;
-    panel p = {f, grid, panel_scale(f, grid, series, shown, top)};
+    panel p = {f, grid, panel_scale(f, grid, series, count, top)};
     add_axes(b, f, grid, &p.scale);
     text_add(b, "<clipPath id=\"clip%zu\"><rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\"/></clipPath>", f->id, f->x,
              f->y - 2, f->width + 2, f->height + 4);
     text_add(b, "<g clip-path=\"url(#clip%zu)\">\n", f->id);
-    for (size_t k = 0; k < shown; k++)
+    for (size_t k = 0; k < count; k++)
         if (series[k].low) add_band(b, &p, &series[k]);
-    for (size_t k = shown; k-- > 0;) add_line(b, &p, &series[k]);
+    for (size_t k = count; k-- > 0;) add_line(b, &p, &series[k]);
     text_add(b, "</g>\n");
-    for (size_t k = 0; k < shown; k++)
+    for (size_t k = 0; k < count; k++)
         if (has_diverged(&p, &series[k])) add_cross(b, &p, &series[k]);
-    if (f->direct_labels) add_labels(b, &p, series, shown);
+    if (f->direct_labels) add_labels(b, &p, series, count);
 }

@@ -6,7 +6,10 @@
 #include "csrc/eval/protocol.h"
 #include "csrc/eval/text_buffer.h"
 
-enum { FIGURE_LEARNED_LOOKS = 4 }; /* "learned0" .. "learned3"; further ones begin again */
+enum {
+    FIGURE_LEARNED_LOOKS = 4, /* "learned0" .. "learned3"; further ones begin again */
+    FIGURE_SERIES_MAX = 32    /* curves in a panel */
+};
 
 typedef struct figure_series {
     char label[NAME_ROOM];
@@ -22,7 +25,7 @@ typedef struct figure_frame {
     size_t wanted_ticks;
 } figure_frame;
 
-/* top: loss above which curves are cut off; not finite: they decide. */
+/* count: at most FIGURE_SERIES_MAX. top: loss above which curves are cut off; not finite: they decide. */
 void figure_panel(text_buffer *b, const figure_frame *f, eval_grid grid, const figure_series *series, size_t count, double top);
 
 /* Rules for the classes that panels use, for a <style> element; colours that colour-blind people can tell apart, light and dark. */

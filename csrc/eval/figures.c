@@ -49,9 +49,14 @@ static void name_baseline(figure_series *s, const eval_task *t, size_t method, c
              note);
 }
 
+size_t figures_learned(const eval_results *r) {
+    const size_t most = FIGURE_SERIES_MAX - RIVAL_CURVES;
+    return r->num_learned < most ? r->num_learned : most;
+}
+
 /* Learned optimizers first, then the best tuned baseline, tuned Adam and Adam at 1e-3, each once. */
 static void fill_set(curve_set *set, const eval_results *r, const eval_task *t, double *scratch) {
-    for (size_t k = 0; k < r->num_learned; k++) {
+    for (size_t k = 0; k < figures_learned(r); k++) {
         char look[16];
         snprintf(look, sizeof look, "learned%zu", k % FIGURE_LEARNED_LOOKS);
         append(set, r, &t->learned[k].curve, look, 1, scratch);
@@ -71,7 +76,7 @@ static void fill_set(curve_set *set, const eval_results *r, const eval_task *t, 
 
 static lopt_status curve_set_make(const eval_results *r, size_t task, curve_set *out) {
     lopt_status status = LOPT_OK;
-    const size_t most = r->num_learned + RIVAL_CURVES;
+    const size_t most = figures_learned(r) + RIVAL_CURVES;
     void *series = NULL, *values = NULL;
     LOPT_TRY_CLEANUP(memory_alloc(most, sizeof(figure_series), "the curves of a figure", &series));
     LOPT_TRY_CLEANUP(memory_alloc(most * 3 * r->grid.count + r->seeds, sizeof(double), "the curves of a figure", &values));
@@ -110,17 +115,21 @@ typedef struct legend_key {
     char look[16], name[NAME_ROOM];
 } legend_key;
 
-static double key_width(const legend_key *k) { return 56.0 + 7.0 * (double)strlen(k->name); }
+static double key_width(const legend_key *k) { return 56.0 + 7.0 * (double)name_width(k->name); }
 
 /* keys [FIGURE_LEARNED_LOOKS + RIVAL_CURVES]. Returns how many there are. */
 static size_t legend_keys(const eval_results *r, legend_key *keys) {
     static const legend_key rivals[RIVAL_CURVES] = {
         {"best", "best tuned baseline"}, {"tuned", "tuned Adam"}, {"plain", "Adam 1e-3"}};
+    char label[NAME_ROOM];
     size_t count = 0;
     for (; count < r->num_learned && count < FIGURE_LEARNED_LOOKS; count++) {
         snprintf(keys[count].look, sizeof keys->look, "learned%zu", count);
         name_of_label(r->labels[count], LABEL_WIDTH, keys[count].name);
     }
+    if (r->num_learned > count) /* in the colours of these once more */
+        snprintf(keys[count - 1].name, sizeof keys->name, "%.200s and %zu more",
+                 name_of_label(r->labels[count - 1], LABEL_WIDTH, label), r->num_learned - count);
     memcpy(keys + count, rivals, sizeof rivals);
     return count + RIVAL_CURVES;
 }
@@ -162,7 +171,9 @@ lopt_status figure_sheet(text_buffer *b, const eval_results *r) {
         double x = cell_width * (double)(i % columns), y = top + cell_height * (double)(i / columns);
         figure_frame frame = {x + 46, y + 24, cell_width - 62, cell_height - 60, 0, i, 4};
         char title[NAME_ROOM];
-        text_add(b, "<text class=\"title\" x=\"%.1f\" y=\"%.1f\">", x + 16, y + 14);
+        text_add(b, "<text class=\"title\" x=\"%.1f\" y=\"%.1f\"><title>", x + 16, y + 14);
+        text_add_escaped(b, r->tasks[i].spec); /* whole, where a pointer rests on it */
+        text_add(b, "</title>");
         text_add_escaped(b, name_begin(r->tasks[i].spec, TITLE_WIDTH, title));
         text_add(b, "</text>\n");
         LOPT_TRY(add_panel(b, r, i, &frame));

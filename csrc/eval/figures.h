@@ -7,6 +7,8 @@
 
 /* An <svg> element for use inside HTML that has figure_style. */
 lopt_status figure_task(text_buffer *b, const eval_results *r, size_t task);
+/* How many of the learned optimizers are drawn, from the first on. */
+size_t figures_learned(const eval_results *r);
 /* A whole SVG file with small panels of all tasks. */
 lopt_status figure_sheet(text_buffer *b, const eval_results *r);
 

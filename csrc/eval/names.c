@@ -55,7 +55,9 @@ const char *name_of_label(const char *label, size_t width, char out[NAME_ROOM]) 
     return copy(ELLIPSIS, first, (size_t)(end - first), "", out);
 }
 
+size_t name_width(const char *name) { return characters(name, strlen(name)); }
+
 void name_add(text_buffer *b, const char *name, size_t width) {
-    const size_t count = characters(name, strlen(name));
+    const size_t count = name_width(name);
     text_add(b, "%s%*s", name, count < width ? (int)(width - count) : 0, "");
 }

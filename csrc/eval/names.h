@@ -12,6 +12,7 @@ enum { NAME_ROOM = 256 }; /* bytes of a name that has been cut: up to 63 charact
 const char *name_begin(const char *name, size_t width, char out[NAME_ROOM]);
 /* At most `width` characters of an optimizer's label: of a path its end, without the name that all files of weights have. Returns out. */
 const char *name_of_label(const char *label, size_t width, char out[NAME_ROOM]);
+size_t name_width(const char *name); /* in characters */
 /* A column: the name and the spaces that it leaves of `width` characters. */
 void name_add(text_buffer *b, const char *name, size_t width);
 

@@ -9,7 +9,7 @@
 #include "lopt/lopt.h"
 
 enum {
-    EVAL_PROTOCOL = 1,    /* goes up whenever the same request would give other numbers: old cached sweeps then count for nothing */
+    EVAL_PROTOCOL = 2,    /* goes up whenever the same request would give other numbers: old cached sweeps then count for nothing */
     EVAL_RATE_COUNT = 15, /* 1e-7 .. 1 by half decades */
     EVAL_RATE_DEFAULT = 8, /* eval_rate(8) = 1e-3, Adam's rate where nobody tunes it */
     EVAL_GRID_INTERVALS = 200,

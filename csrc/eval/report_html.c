@@ -28,7 +28,10 @@ static void add_introduction(text_buffer *b, const eval_results *r) {
 static lopt_status add_figures(text_buffer *b, const eval_results *r) {
     text_add(
         b, "<h2>Loss curves</h2>\n<p>Whole-data loss, logarithmic, at the median seed; bands reach from the best to the worst seed "
-           "of a learned optimizer. A curve that ends in &#215; diverged there.</p>\n<div class=\"figures\">\n");
+           "of a learned optimizer. A curve that ends in &#215; diverged there.");
+    if (figures_learned(r) < r->num_learned)
+        text_add(b, " Of the %zu learned optimizers the first %zu are drawn.", r->num_learned, figures_learned(r));
+    text_add(b, "</p>\n<div class=\"figures\">\n");
     for (size_t i = 0; i < r->num_tasks; i++) {
         text_add(b, "<figure><figcaption>");
         text_add_escaped(b, r->tasks[i].spec);

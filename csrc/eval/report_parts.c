@@ -165,5 +165,7 @@ void report_add_method(text_buffer *b, const eval_results *r) {
              "<li>Runs won: share of (task, seed) pairs with the lower last loss, equal ones count half; losses below %g count as\n"
              "equal. Adam&#39;s one best rate for the suite, by mean rank over the tasks, is %s.</li>\n",
              EVAL_LOSS_FLOOR, eval_rate_name(r->one_rate));
-    text_add(b, "<li>Time per step: gradient and update in this evaluation, where several runs share the machine.</li></ul>\n");
+    text_add(b,
+             "<li>Time per step: gradient and update, where several runs share the machine; of baselines, at the time when their\n"
+             "runs were made, which may have been for an earlier evaluation.</li></ul>\n");
 }

@@ -13,7 +13,7 @@ static const char page[] = "*{box-sizing:border-box}\n"
                            "main{max-width:1240px;margin:0 auto;padding:40px 24px 64px}\n"
                            "h1{font-size:30px;line-height:1.2;margin:0 0 8px;letter-spacing:-.01em}\n"
                            "h2{font-size:19px;margin:44px 0 12px}\n"
-                           "p{max-width:76ch;margin:0 0 10px;color:var(--soft)}\n"
+                           "p{max-width:76ch;margin:0 0 10px;color:var(--soft);overflow-wrap:anywhere}\n"
                            "b{color:var(--ink)}\n"
                            "ul{max-width:90ch;color:var(--soft);padding-left:20px}\n"
                            "li{margin:4px 0}\n"
@@ -49,14 +49,14 @@ static const char tables[] =
     "td small.bad{color:var(--bad)}\n"
     "td.lowest{font-weight:700}\n"
     "td.lowest small{font-weight:400}\n"
-    ".spec{font-weight:600}\n"
+    ".spec{font-weight:600;display:block;white-space:normal;overflow-wrap:anywhere;min-width:14ch;max-width:34ch}\n"
     "details+details{margin-top:8px}\n"
-    "summary{cursor:pointer;font-weight:600;padding:12px 16px}\n";
+    "summary{cursor:pointer;font-weight:600;padding:12px 16px;overflow-wrap:anywhere}\n";
 
 static const char figures[] =
     ".figures{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,540px),1fr));gap:16px}\n"
-    "figure{margin:0;padding:14px 16px 8px}\n"
-    "figcaption{font-weight:600;margin-bottom:6px}\n"
+    "figure{margin:0;padding:14px 16px 8px;min-width:0}\n"
+    "figcaption{font-weight:600;margin-bottom:6px;overflow-wrap:anywhere}\n"
     "figcaption small{color:var(--soft);font-weight:400;margin-left:8px}\n"
     "figure svg{display:block;width:100%;height:auto}\n";
 

@@ -128,7 +128,8 @@ lopt_status run_execute(const run_request *q, run_outcome *out) {
     LOPT_TRY_CLEANUP(run_create(&r));
     LOPT_TRY_CLEANUP(follow(&r, out));
     LOPT_TRY_CLEANUP(shown_params(&r, &params));
-    out->accuracy = r.dead ? NAN : task_test_accuracy(q->task, params, r.workspace);
+    const double last = out->losses[q->curve ? q->grid.count - 1 : 0];
+    out->accuracy = isfinite(last) ? task_test_accuracy(q->task, params, r.workspace) : NAN; /* of numbers that are none */
 cleanup:
     run_release(&r);
     return status;

@@ -32,7 +32,7 @@ typedef struct run_request {
 
 typedef struct run_outcome {
     double *losses;          /* [curve ? grid.count : 1], the caller's: the whole loss; NaN where it is not finite */
-    double accuracy;         /* on the test data at the end; NaN where there are no labels */
+    double accuracy;         /* on the test data at the end; NaN where there are no labels, and where the last loss is NaN */
     double seconds_per_step; /* gradient and update, without the recorded losses */
 } run_outcome;
 

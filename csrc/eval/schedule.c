@@ -29,11 +29,14 @@ cleanup:
 
 static void report(eval_control *c, size_t runs, const char *task, const char *optimizer) {
     c->runs_done += runs;
-    lopt_eval_progress p = {c->runs_done, c->runs_total, clock_seconds() - c->started, task, optimizer};
+    lopt_eval_progress p = {c->runs_done, c->runs_total, clock_seconds() - c->started, task, optimizer, c->runs_kept};
     if (c->progress && !eval_stop_asked(&c->stop) && c->progress(c->self, &p) != 0) eval_stop_ask(&c->stop);
 }
 
-void schedule_skip(eval_control *c, size_t runs, const char *task) { report(c, runs, task, "kept baselines"); }
+void schedule_skip(eval_control *c, size_t runs, const char *task) {
+    c->runs_kept += runs;
+    report(c, runs, task, "kept baselines");
+}
 
 static void note_failure(schedule_failure *f, lopt_status status, size_t job) {
     if (f->status != LOPT_OK && f->job < job) return;

@@ -10,8 +10,9 @@ typedef struct eval_control {
     lopt_eval_fn progress;
     void *self;
     eval_stop stop;
-    size_t runs_done, runs_total;
-    double started; /* clock_seconds at the beginning */
+    size_t runs_done, runs_kept, runs_total; /* kept: of those done, by schedule_skip */
+    double started;                          /* clock_seconds at the beginning */
+    char not_kept[1024];                     /* why a sweep could not be kept; "": all were */
 } eval_control;
 
 typedef struct eval_job {

@@ -1,6 +1,7 @@
 /* The table for the terminal. */
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "csrc/eval/names.h"
 #include "csrc/eval/outputs.h"
@@ -23,11 +24,21 @@ static void add_rule(text_buffer *b, size_t columns) {
     text_add(b, "\n");
 }
 
-static void add_row(text_buffer *b, const eval_task *t, size_t first, size_t end) {
-    char name[64], task[NAME_ROOM], loss[OUTPUT_NUMBER_MAX], speed_up[OUTPUT_NUMBER_MAX];
+void output_task(text_buffer *b, const eval_results *r, size_t task, size_t width) {
+    char name[NAME_ROOM], other[NAME_ROOM];
+    int unlike = 1;
+    name_begin(r->tasks[task].spec, width, name);
+    for (size_t i = 0; i < r->num_tasks; i++) unlike &= i == task || strcmp(name, name_begin(r->tasks[i].spec, width, other)) != 0;
+    if (!unlike) text_add(b, "%s\n", r->tasks[task].spec);
+    name_add(b, unlike ? name : "", width);
+}
+
+static void add_row(text_buffer *b, const eval_results *r, size_t task, size_t first, size_t end) {
+    const eval_task *t = &r->tasks[task];
+    char name[64], loss[OUTPUT_NUMBER_MAX], speed_up[OUTPUT_NUMBER_MAX];
     snprintf(name, sizeof name, "%s %s", baseline_get((baseline_id)t->best_method)->name,
              eval_rate_name(t->best_rate[t->best_method]));
-    name_add(b, name_begin(t->spec, TASK_WIDTH, task), TASK_WIDTH);
+    output_task(b, r, task, TASK_WIDTH);
     text_add(b, " %-19s", name);
     text_add(b, " %8s", output_loss(eval_task_baseline_loss(t, t->best_method), loss));
     text_add(b, " %8s", output_loss(eval_task_baseline_loss(t, BASELINE_ADAM), loss));
@@ -51,7 +62,7 @@ static void add_block(text_buffer *b, const eval_results *r, size_t first, size_
     for (size_t k = first; k < end; k++) text_add(b, " | %8s %6s", "loss", "speed");
     text_add(b, "\n");
     add_rule(b, columns);
-    for (size_t i = 0; i < r->num_tasks; i++) add_row(b, &r->tasks[i], first, end);
+    for (size_t i = 0; i < r->num_tasks; i++) add_row(b, r, i, first, end);
     add_rule(b, columns);
 }
 

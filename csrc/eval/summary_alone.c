@@ -3,7 +3,7 @@
 #include "csrc/eval/outputs.h"
 #include "csrc/eval/text_buffer.h"
 
-enum { TASK_WIDTH = 48, LABEL_WIDTH = 63 };
+enum { TASK_WIDTH = 48 };
 
 /* Mean over the seeds of the loss at a point of the grid. */
 static double mean_at(const eval_results *r, const learned_result *l, size_t point) {
@@ -12,26 +12,30 @@ static double mean_at(const eval_results *r, const learned_result *l, size_t poi
     return sum / (double)r->seeds;
 }
 
-static void add_task(text_buffer *b, const eval_results *r, const eval_task *t, size_t which) {
+static void add_task(text_buffer *b, const eval_results *r, size_t task, size_t which) {
+    const eval_task *t = &r->tasks[task];
     const learned_result *l = &t->learned[which];
     const double at[3] = {t->start_loss, mean_at(r, l, eval_grid_tenth(r->grid)), l->ending.loss};
-    char text[OUTPUT_NUMBER_MAX], task[NAME_ROOM];
-    name_add(b, name_begin(t->spec, TASK_WIDTH, task), TASK_WIDTH);
+    char text[OUTPUT_NUMBER_MAX];
+    output_task(b, r, task, TASK_WIDTH);
     for (int i = 0; i < 3; i++) text_add(b, " %10s", output_loss(at[i], text));
-    text_add(b, "  %zu / %zu\n", l->ending.diverged, l->ending.risen);
+    text_add(b, "  %zu / %zu / %zu\n", l->ending.diverged, l->ending.worsened, l->ending.risen);
 }
+
+/* Runs that ended above their start or above their loss after a tenth; those that diverged are both. */
+static int has_lost(const learned_result *l) { return l->ending.worsened > 0 || l->ending.risen > 0; }
 
 static void add_learned(text_buffer *b, const eval_results *r, size_t which) {
     const learned_total *t = &r->totals[which];
     size_t calm = 0;
-    char label[NAME_ROOM];
     text_add(b, "\n%s:\n%zu runs, of which %zu diverged, %zu ended above their start, %zu above their loss after a tenth.\n",
-             name_of_label(r->labels[which], LABEL_WIDTH, label), t->runs, t->diverged, t->worsened, t->risen);
-    for (size_t i = 0; i < r->num_tasks; i++) calm += r->tasks[i].learned[which].ending.risen == 0;
+             r->labels[which], t->runs, t->diverged, t->worsened, t->risen);
+    for (size_t i = 0; i < r->num_tasks; i++) calm += !has_lost(&r->tasks[i].learned[which]);
     if (calm == r->num_tasks) return;
-    text_add(b, "%-*s %10s %10s %10s  diverged / rose, of %zu\n", TASK_WIDTH, "", "at start", "at a tenth", "at the end", r->seeds);
+    text_add(b, "%-*s %10s %10s %10s  diverged / above start / rose, of %zu\n", TASK_WIDTH, "", "at start", "at a tenth",
+             "at the end", r->seeds);
     for (size_t i = 0; i < r->num_tasks; i++)
-        if (r->tasks[i].learned[which].ending.risen > 0) add_task(b, r, &r->tasks[i], which);
+        if (has_lost(&r->tasks[i].learned[which])) add_task(b, r, i, which);
     text_add(b, "None did on the other %zu tasks.\n", calm);
 }
 

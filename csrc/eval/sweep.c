@@ -143,8 +143,10 @@ size_t task_sweep_best_method(const task_sweep *s) {
     size_t best = 0;
     double lowest = task_sweep_final(s, 0, task_sweep_best_rate(s, 0));
     for (size_t m = 1; m < BASELINE_COUNT; m++) {
-        double loss = task_sweep_final(s, m, task_sweep_best_rate(s, m));
-        if (loss < lowest || (!isfinite(lowest) && isfinite(loss))) best = m, lowest = loss;
+        const size_t rate = task_sweep_best_rate(s, m), rate_of_best = task_sweep_best_rate(s, best);
+        const double loss = task_sweep_final(s, m, rate);
+        const size_t ours = diverged(s, m, rate), theirs = diverged(s, best, rate_of_best);
+        if (ours < theirs || (ours == theirs && loss < lowest)) best = m, lowest = loss;
     }
     return best;
 }

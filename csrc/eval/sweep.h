@@ -45,7 +45,7 @@ lopt_status task_sweep_run(const sweep_request *q, eval_control *c, task_sweep *
 double task_sweep_final(const task_sweep *s, size_t method, size_t rate);
 /* The rate with the lowest such mean, the smallest of equals; the rate with the fewest diverged runs where all means are NaN. */
 size_t task_sweep_best_rate(const task_sweep *s, size_t method);
-/* The method that at its best rate has the lowest mean last loss, the first of equals. */
+/* The method that at its best rate has the lowest mean last loss, the first of equals; fewest diverged runs where all means are NaN. */
 size_t task_sweep_best_method(const task_sweep *s);
 
 #endif

@@ -14,7 +14,11 @@
 #include "lopt/meta.h"
 
 /* 17 digits bring a double back to the bit. The same flags on both sides, since the checksum is over this text. */
-enum { DUMP_FLAGS = JSON_COMPACT | JSON_SORT_KEYS | JSON_REAL_PRECISION(17), FINALS_COUNT = BASELINE_COUNT * EVAL_RATE_COUNT };
+enum {
+    DUMP_FLAGS = JSON_COMPACT | JSON_SORT_KEYS | JSON_REAL_PRECISION(17),
+    FINALS_COUNT = BASELINE_COUNT * EVAL_RATE_COUNT,
+    FINGERPRINT_STEPS = 3
+};
 
 /* Everything that the numbers depend on. The instruction set is part of it: sums differ in their last bits. */
 static lopt_status key_text(const sweep_request *q, char **out) {
@@ -25,6 +29,19 @@ static lopt_status key_text(const sweep_request *q, char **out) {
 }
 
 static uint64_t hash_on(uint64_t before, const void *data, size_t bytes) { return XXH3_64bits_withSeed(data, bytes, before); }
+
+/* What some steps of every baseline make of the task: the rules of another build may be others. */
+static lopt_status hash_baselines(const lopt_task *t, uint64_t seed, uint64_t *print) {
+    double losses[FINGERPRINT_STEPS + 1];
+    for (size_t m = 0; m < BASELINE_COUNT; m++) {
+        run_outcome out = {losses, 0.0, 0.0};
+        run_request q = {
+            t, {seed, seed, seed, seed}, eval_grid_make(FINGERPRINT_STEPS), 1, NULL, baseline_get((baseline_id)m), 0.01, NULL};
+        LOPT_TRY(run_execute(&q, &out));
+        *print = hash_on(hash_on(*print, losses, sizeof losses), &out.accuracy, sizeof out.accuracy);
+    }
+    return LOPT_OK;
+}
 
 lopt_status sweep_fingerprint(const char *spec, uint64_t seed, uint64_t *out) {
     lopt_status status = LOPT_OK;
@@ -43,7 +60,9 @@ lopt_status sweep_fingerprint(const char *spec, uint64_t seed, uint64_t *out) {
     LOPT_TRY_CLEANUP(task_loss_grad(t, seed, 0, params, &seen[1], grad, workspace));
     print = hash_on(print, grad, n * sizeof *grad);
     seen[2] = task_test_accuracy(t, params, workspace);
-    *out = hash_on(print, seen, sizeof seen);
+    print = hash_on(print, seen, sizeof seen);
+    LOPT_TRY_CLEANUP(hash_baselines(t, seed, &print));
+    *out = print;
 cleanup:
     lopt_task_free(t);
     free(params);

@@ -12,8 +12,8 @@ int sweep_cache_load(const char *dir, const sweep_request *q, task_sweep *out);
 /* Replaces the file atomically. LOPT_ERR_IO, LOPT_ERR_MEMORY. */
 lopt_status sweep_cache_store(const char *dir, const sweep_request *q, const task_sweep *sweep);
 
-/* A number that is another one, but for chance, where the task, or what it trains on, is: of its start, and of losses and gradients there, on all data
- * and on the first minibatch. Of test data it knows the accuracy at the start alone. */
+/* A number that is another one, but for chance, where the task, what it trains on or a baseline's rule is: of its start, of losses and gradients there,
+ * on all data and on the first minibatch, and of three steps of each baseline. Of test data it knows these runs' accuracy alone. */
 lopt_status sweep_fingerprint(const char *spec, uint64_t seed, uint64_t *out);
 
 /* Path of the file, malloc'ed. */

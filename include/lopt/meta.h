@@ -135,6 +135,7 @@ typedef struct lopt_eval_progress {
     size_t runs_done, runs_total;
     double seconds;
     const char *task, *optimizer; /* what has just been run */
+    size_t runs_kept;             /* of those done: by an earlier evaluation, whose sweeps were kept, in no time */
 } lopt_eval_progress;
 
 typedef int (*lopt_eval_fn)(void *self, const lopt_eval_progress *p);
@@ -146,7 +147,7 @@ typedef struct lopt_eval_options {
     size_t num_weights;
     const char *suite;     /* "quick" (NULL too), "corpus", "heldout", "digits", or specs separated by ';' */
     size_t steps;          /* 1000: the horizon */
-    size_t seeds;          /* 3 */
+    size_t seeds;          /* 5 */
     uint64_t seed;         /* 0 */
     const char *out_dir;   /* report.html, results.json, results.csv are written here; created */
     const char *cache_dir; /* NULL: out_dir/cache. Baseline sweeps are kept here, keyed by task, its data, steps and seeds */
@@ -154,13 +155,15 @@ typedef struct lopt_eval_options {
     void *self;
     const volatile int *stop;
     const char *horizons; /* "1" (NULL too), "1,10": multiples of steps, each judged by itself; that of 10 goes to out_dir/10x */
-    int alone; /* 0. 1: no baselines, in a small part of the time: which runs diverge or rise; only results.csv is written */
+    int alone; /* 0. 1: no baselines, in a small part of the time: which runs diverge or rise; only results.csv is written, and not beside the
+                * report of an evaluation with baselines */
 } lopt_eval_options;
 
 #define LOPT_EVAL_OPTIONS_INIT \
-    { sizeof(lopt_eval_options), NULL, NULL, 0, NULL, 1000, 3, 0, NULL, NULL, NULL, NULL, NULL, NULL, 0 }
+    { sizeof(lopt_eval_options), NULL, NULL, 0, NULL, 1000, 5, 0, NULL, NULL, NULL, NULL, NULL, NULL, 0 }
 
-/* summary  out: the table for the terminal, malloc'ed text, released with lopt_string_free; may be NULL */
+/* Folders are tried before the first run. Sweeps that cannot be kept are no failure: the summary says so.
+ * summary  out: the tables for the terminal, and where it was stopped, malloc'ed text, released with lopt_string_free; may be NULL */
 LOPT_API lopt_status lopt_evaluate(const lopt_eval_options *o, char **summary, int *stopped);
 LOPT_API void lopt_string_free(char *s);
 /* The one of n > 0 names with the smallest edit distance from `wrong`, the first of equals: for sentences about mistyped names. */
