@@ -46,6 +46,7 @@ typedef struct task_family {
     double (*accuracy)(const task_instance *t, const float *params, float *workspace); /* NULL: no labels */
     lopt_status (*load)(task_instance *t); /* after plan: data from files; NULL: none. Fails where there are no such files */
     void (*unload)(task_instance *t);      /* undoes load */
+    int signed_batches;                    /* 1: the loss of a minibatch may be negative, so that it has no logarithm */
 } task_family;
 
 /* The keys that every family's table ends with, in this order: what is put around a family's functions (tasks/transform.c). */

@@ -205,6 +205,18 @@ static lopt_status make_name(task_spec *s) {
     return LOPT_OK;
 }
 
+/* The logarithm of a loss that may be negative is no number, and its slope points uphill. */
+static lopt_status check_logarithms(const task_spec *s) {
+    for (size_t i = 0; i < s->num_terms; i++) {
+        const task_family *f = s->term[i].family;
+        const double own = s->term[i].values.number[f->info.num_keys - TRANSFORM_KEYS + TRANSFORM_LOG];
+        LOPT_CHECK(!f->signed_batches || (own == 0.0 && s->sum.number[TRANSFORM_LOG] == 0.0), LOPT_ERR_ARGUMENT,
+                   "task %s: the loss of a minibatch of %s may be negative, and has no logarithm then; leave log=1 out", s->name,
+                   f->info.name);
+    }
+    return LOPT_OK;
+}
+
 lopt_status task_spec_parse(const char *spec, task_spec *out) {
     char text[TASK_NAME_MAX], *terms = text, *pairs = NULL;
     LOPT_CHECK(strlen(spec) < sizeof text, LOPT_ERR_ARGUMENT, "the task spec is longer than %d characters", TASK_NAME_MAX - 1);
@@ -220,5 +232,6 @@ lopt_status task_spec_parse(const char *spec, task_spec *out) {
     }
     LOPT_TRY(parse_terms(terms, out));
     LOPT_TRY(parse_pairs(&sum_table, pairs, &out->sum));
-    return make_name(out);
+    LOPT_TRY(make_name(out));
+    return check_logarithms(out);
 }

@@ -109,24 +109,18 @@ static void add_noise(float deviation, uint64_t seed, uint64_t step, size_t n, f
     for (size_t i = 0; i < n; i++) grad[i] += deviation * noise[i];
 }
 
-/* The masks of all levels on x [total]. */
-static void mask_all(const lopt_task *t, const task_draw *draw, float *x) {
-    for (size_t i = 0; i < t->num_terms; i++) {
-        const task_term *term = &t->term[i];
-        if (term->transform.sparse > 0.0f)
-            mask(term->transform.sparse, term_seed(draw->seed, i), draw->step, term->instance.total, x + term->first);
-    }
-    if (t->transform.sparse > 0.0f) mask(t->transform.sparse, term_seed(draw->seed, SEED_OF_SUM), draw->step, t->total, x);
+/* A level's mask, and then its noise unless that is NULL, on x [n]. term: whose random numbers it takes. */
+static void augment(const task_transform *level, const task_draw *draw, size_t term, size_t n, float *x, float *noise) {
+    const uint64_t seed = term_seed(draw->seed, term);
+    if (level->sparse > 0.0f) mask(level->sparse, seed, draw->step, n, x);
+    if (noise && level->noise > 0.0f) add_noise(level->noise, seed, draw->step, n, x, noise);
 }
 
-static void add_all_noise(const lopt_task *t, const task_draw *draw, float *grad, float *noise) {
-    for (size_t i = 0; i < t->num_terms; i++) {
-        const task_term *term = &t->term[i];
-        if (term->transform.noise > 0.0f)
-            add_noise(term->transform.noise, term_seed(draw->seed, i), draw->step, term->instance.total, grad + term->first, noise);
-    }
-    if (t->transform.noise > 0.0f)
-        add_noise(t->transform.noise, term_seed(draw->seed, SEED_OF_SUM), draw->step, t->total, grad, noise);
+/* All levels on x [total], the terms' before the sum's, whose mask is on what the terms made: their noise too. noise NULL: masks alone. */
+static void augment_all(const lopt_task *t, const task_draw *draw, float *x, float *noise) {
+    for (size_t i = 0; i < t->num_terms; i++)
+        augment(&t->term[i].transform, draw, i, t->term[i].instance.total, x + t->term[i].first, noise);
+    augment(&t->transform, draw, SEED_OF_SUM, t->total, x, noise);
 }
 
 /* ---- All together ---- */
@@ -140,17 +134,14 @@ double transform_loss_grad(const lopt_task *t, const task_draw *draw, const floa
     double loss = objective_loss_grad(t, draw, rescaled(t, params, workspace), grad, rest);
     if (grad == NULL) return loss;
     rescaled(t, grad, grad);
-    if (draw) {
-        mask_all(t, draw, grad);
-        add_all_noise(t, draw, grad, noise);
-    }
+    if (draw) augment_all(t, draw, grad, noise);
     return loss;
 }
 
 void transform_hvp(const lopt_task *t, const task_draw *draw, const float *params, const float *v, float *out, float *workspace) {
     float *direction = workspace + padded_total(t), *grad = direction + padded_total(t), *rest = grad + padded_total(t);
     memcpy(direction, v, t->total * sizeof(float));
-    mask_all(t, draw, direction);
+    augment_all(t, draw, direction, NULL);
     rescaled(t, direction, direction);
     objective_hvp(t, draw, rescaled(t, params, workspace), direction, out, grad, rest);
     rescaled(t, out, out);

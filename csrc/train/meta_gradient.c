@@ -7,6 +7,7 @@
 #include "base/status.h"
 #include "csrc/optimizer/subnormals.h"
 #include "csrc/weights/weights.h"
+#include "kernels/cpu/kernels.h"
 #include "tasks/engine/unroll.h"
 
 static lopt_status check(const lopt_weights *w, const lopt_task *t, const lopt_unroll_options *o, const float *gradient) {
@@ -45,6 +46,11 @@ lopt_status lopt_meta_gradient(const lopt_weights *w, lopt_task *t, const lopt_u
     if (gradient) LOPT_TRY_CLEANUP(memory_floats(w->layout.count, "a meta-gradient", &own));
     unroll_window_args window = {o.steps, o.second_derivatives, own, NULL};
     LOPT_TRY_CLEANUP(unroll_window(run, prepared, &window, ws, &result));
+    /* The losses may have been numbers where what they were differentiated through was none. */
+    if (own && !cpu_kernels_current()->all_finite(own, w->layout.count)) {
+        result.meta_loss = NAN;
+        memset(own, 0, w->layout.count * sizeof(float));
+    }
     *meta_loss = result.meta_loss;
     if (gradient) memcpy(gradient, own, w->layout.count * sizeof(float));
 cleanup:

@@ -37,4 +37,7 @@ const task_family ISA_SYMBOL(sum_of_quadratics_family) = {
     row_start,
     loss_grad,
     hvp,
-    NULL};
+    NULL,
+    NULL,
+    NULL,
+    1};

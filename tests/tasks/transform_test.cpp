@@ -41,6 +41,19 @@ TEST(Sparse, ZeroesTheShareAskedForAndMasksTheProduct) {
     EXPECT_EQ(sparse.full_gradient(x), g); // the whole gradient is not masked
 }
 
+// A term's noise is part of what the sum's mask is on; within one level the mask comes first.
+TEST(Sparse, OfASumHidesTheNoiseOfItsTerms) {
+    Corpus inside("(quadratic:n=40,noise=1+rosenbrock):sparse=0.9"), beside("(quadratic:n=40+rosenbrock):sparse=0.9,noise=1");
+    const std::vector<float> x = inside.start(3);
+    size_t zeros = 0, zeros_beside = 0;
+    for (uint64_t step = 0; step < 200; step++) {
+        for (float g : inside.gradient(1, step, x)) zeros += g == 0;
+        for (float g : beside.gradient(1, step, x)) zeros_beside += g == 0;
+    }
+    EXPECT_NEAR(double(zeros) / (200 * 42), 0.9, 0.02);
+    EXPECT_EQ(zeros_beside, 0u);
+}
+
 // The dead parameters are found by their gradients; the loss must not see them, nor change where they are not.
 TEST(Dead, ParametersAreUnseenAndHaveNoGradient) {
     Corpus plain("mlp:inputs=6,hidden=20,batch=32,l2=0", 2), dead("mlp:inputs=6,hidden=20,batch=32,l2=0,dead=0.4", 2);
@@ -177,6 +190,8 @@ TEST(SumSpec, IsParsedStrictly) {
                {"sum", "not a task by itself"},
                {"log_objective:n=3", "not a task by itself"},
                {"quadratic:sparse=1.5", "from 0 to 1"},
+               {"sum_of_quadratics:n=12,rows=200,batch=10,log=1", "has no logarithm"},
+               {"(bowl+sum_of_quadratics:n=12,rows=200,batch=10):log=1", "has no logarithm"},
                {"bowl+bowl+bowl+bowl+bowl+bowl+bowl+bowl+bowl+bowl+bowl+bowl+bowl+bowl+bowl+bowl+bowl", "at most 16"}};
     for (const auto &c : bad) {
         lopt_task *t = nullptr;

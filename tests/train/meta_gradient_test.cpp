@@ -173,6 +173,18 @@ TEST(MetaGradient, NonFiniteEndsTheRun) {
         return failed;
     };
     expect_the_end(quadratic, bad_loss);
+    // Losses and minibatch gradients are numbers, but not what they are differentiated through.
+    lopt_task_ops bad_product = quadratic.ops(), bad_pull = quadratic.ops();
+    bad_product.hvp = [](void *, uint64_t, uint64_t, const float *const *, const float *const *, float *const *out) {
+        return out[0][0] = NAN, out[0][1] = 0.0f, 0;
+    };
+    expect_the_end(quadratic, bad_product);
+    bad_pull.full_loss_grad = [](void *self, const float *const *params, double *loss, float *const *grads) {
+        const int failed = QuadraticTask::whole(self, params, loss, grads);
+        if (grads) grads[0][1] = INFINITY;
+        return failed;
+    };
+    expect_the_end(quadratic, bad_pull);
 }
 
 #ifdef __x86_64__
