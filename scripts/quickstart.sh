@@ -66,4 +66,4 @@ set --
 step scripts/train-stages.sh "$out" configs/stage-1.json configs/stage-2.json "$@"
 
 echo "Evaluating on tasks that it never saw, beside baselines tuned on each of them ..."
-step $lopt eval --weights "trained=$out/weights.safetensors" --untrained --out "$out/eval"
+step $lopt eval --weights "trained=$out/weights.safetensors" --untrained --seeds 3 --out "$out/eval"
