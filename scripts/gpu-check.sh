@@ -56,7 +56,11 @@ check() { # check NAME FILE SECONDS COMMAND...: output goes to the file; what do
     if [ $limit -le 0 ]; then
         failed=$((failed + 1))
         row "$name" "**NOT RUN**: the $minutes minutes are over; see --minutes"
-    elif timeout -k 10 $limit "$@" >"$file" 2>&1; then
+        return
+    fi
+    status=0
+    timeout -k 10 $limit "$@" >"$file" 2>&1 || status=$?
+    if [ $status = 0 ]; then
         row "$name" "passed ($(($(date +%s) - started)) s), [$(basename "$file")]($(basename "$file"))"
     else
         failed=$((failed + 1))
@@ -70,12 +74,23 @@ if [ -z "$built" ]; then
     [ $failed = 0 ] || exit 1
     check "compiled code within its budget" budget.txt 60 python3 scripts/gpu-budget.py
 fi
+if ! $build/lopt info | grep -q 'cuda: yes'; then
+    $build/lopt info | grep 'cuda:' >&2
+    exit 1
+fi
+# First what blocks wait for each other in: should that never end, no time is left for anything else.
+check "steps in one launch, and graphs" first.txt 90 env LOPT_TEST_GPU=cuda $build/tests/test_cuda --gtest_filter='*/Fused.*:FusedSteps.*:CudaGraph.*:-*/Emulated'
+if [ $status = 124 ] || [ $status = 137 ]; then
+    echo "A step does not end; see $out/first.txt. With LOPT_CUDA_OVERLAP=0 in the environment it is not the overlap of kernels." >&2
+    exit 1
+fi
 # All that the tests do on the emulated GPU too, but what cannot be asked of a real one.
 check "tests on the GPU" tests.txt 240 env LOPT_TEST_GPU=cuda $build/tests/test_cuda --gtest_filter='-*/Emulated:Emulation*:Mma*:Coarse*'
 skipped=$(sed -n 's/^\[  SKIPPED \] \([0-9]*\) test.*/\1/p' "$out/tests.txt" | tail -n 1)
 row "of these, skipped" "${skipped:-0}"
 # NCCL as the system has it, or as PyTorch's packages bring it.
-LOPT_TEST_NCCL_GPUS=$(nvidia-smi -L | wc -l)
+LOPT_TEST_NCCL_GPUS=$(nvidia-smi -L | grep -c '^GPU')
+[ -z "${CUDA_VISIBLE_DEVICES:-}" ] || LOPT_TEST_NCCL_GPUS=$(echo "$CUDA_VISIBLE_DEVICES" | tr , '\n' | grep -c .)
 export LOPT_TEST_NCCL_GPUS
 if [ -z "${LOPT_NCCL_LIBRARY:-}" ] && ! ldconfig -p | grep -q 'libnccl\.so\.2'; then
     LOPT_NCCL_LIBRARY=$(python3 -c 'import nvidia.nccl as n; print(list(n.__path__)[0] + "/lib/libnccl.so.2")' 2>/dev/null)

@@ -1,5 +1,7 @@
 /* gpu_runtime on CUDA's runtime library. No call leaves another device current than it found. */
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "kernels/cuda/table.cuh"
 
@@ -60,6 +62,14 @@ static lopt_status cuda_open(int device, unsigned *multiprocessors) {
     int count = 0, major = 0, minor = 0, sms = 0;
     cudaError_t error = cudaGetDeviceCount(&count);
     if (error != cudaSuccess) {
+        int driver = 0;
+        (void)cudaGetLastError();
+        if (error == cudaErrorInsufficientDriver && cudaDriverGetVersion(&driver) == cudaSuccess && driver > 0)
+            return lopt_fail(
+                LOPT_ERR_DEVICE,
+                "device \"cuda\": this build is of CUDA %d.%d, and the driver here goes up to %d.%d; update the driver, or "
+                "build with a toolkit of its version",
+                CUDART_VERSION / 1000, CUDART_VERSION % 1000 / 10, driver / 1000, driver % 1000 / 10);
         (void)cudaGetLastError();
         return lopt_fail(LOPT_ERR_DEVICE,
                          "device \"cuda\": there is no GPU with a working driver (CUDA says \"%s\"); use device \"cpu\"",
@@ -111,8 +121,9 @@ static void cuda_release(int device, void *memory) {
 }
 
 static lopt_status cuda_check_pointer(int device, const void *p) {
+    current_device current(device); /* or the question would make a context on another */
     cudaPointerAttributes a;
-    const cudaError_t error = cudaPointerGetAttributes(&a, p);
+    const cudaError_t error = current.error == cudaSuccess ? cudaPointerGetAttributes(&a, p) : current.error;
     if (error != cudaSuccess) return failed(error, "asking where a pointer points");
     if (a.type == cudaMemoryTypeManaged) return LOPT_OK;
     if (a.type != cudaMemoryTypeDevice)
@@ -148,8 +159,10 @@ static lopt_status cuda_check_stream(int device, void *stream) {
 static int cuda_capturing(int device, void *stream) {
     current_device current(device); /* the default stream is that of the current device */
     cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
-    if (cudaStreamIsCapturing((cudaStream_t)stream, &status) != cudaSuccess) (void)cudaGetLastError();
-    return status != cudaStreamCaptureStatusNone;
+    const cudaError_t error = cudaStreamIsCapturing((cudaStream_t)stream, &status);
+    if (error == cudaSuccess) return status != cudaStreamCaptureStatusNone;
+    (void)cudaGetLastError();
+    return error == cudaErrorStreamCaptureImplicit; /* the legacy stream, beside a capture that work in it would end */
 }
 
 static lopt_status copy(int device, void *to, const void *from, size_t bytes, cudaMemcpyKind kind, void *stream) {
@@ -175,7 +188,10 @@ static lopt_status cuda_wait(int device) {
 }
 
 /* Whether kernels can begin early: from capability 9.0 on, in code compiled for that (block.cuh, step_follows), and with drivers that capture it. */
-static int overlaps(int major, int minor, int driver) { return code_for(major, minor) >= 900 && driver >= 12030; }
+static int overlaps(int major, int minor, int driver) {
+    const char *wish = getenv("LOPT_CUDA_OVERLAP"); /* 0: to find out whether a fault, or a tool's trouble, is of this */
+    return code_for(major, minor) >= 900 && driver >= 12030 && (wish == NULL || strcmp(wish, "0") != 0);
+}
 
 static lopt_status cuda_begin(int device, void *stream, gpu_launch *out) {
     int before = device, sms = 0, major = 0, minor = 0, driver = 0;
@@ -195,10 +211,10 @@ static lopt_status cuda_begin(int device, void *stream, gpu_launch *out) {
 
 static lopt_status cuda_end(gpu_launch *l) {
     int now = l->device_before;
-    cudaError_t error = cudaGetDevice(&now);
-    if (error == cudaSuccess && now != l->device_before) error = cudaSetDevice(l->device_before);
-    if (l->error != 0) return failed((cudaError_t)l->error, "launching a kernel");
-    return error == cudaSuccess ? LOPT_OK : failed(error, "turning back to the caller's device");
+    /* A device that another process has to itself cannot be turned back to, and need not be: nothing was current there. */
+    if (cudaGetDevice(&now) != cudaSuccess || (now != l->device_before && cudaSetDevice(l->device_before) != cudaSuccess))
+        (void)cudaGetLastError();
+    return l->error != 0 ? failed((cudaError_t)l->error, "launching a kernel") : LOPT_OK;
 }
 
 /* ---- For benchmarks and tests -------------------------------------------------------------------------------------------------- */
