@@ -58,7 +58,8 @@ watch_over() { # watch_over PID-OF-MPIRUN
     seen=no
     idle=0
     while kill -0 "$1" 2>/dev/null; do
-        if pgrep -P "$1" -x "$(basename "$LOPT" | cut -c 1-15)" >/dev/null; then
+        # Its children here: the ranks, whatever they are called (LOPT may be a script), and its helpers for other hosts.
+        if pgrep -P "$1" | xargs -r ps -o comm= -p 2>/dev/null | grep -qvE '^(ssh|rsh|srun|orted|prted|qrsh)$'; then
             seen=yes
             idle=0
         elif [ $seen = yes ]; then
@@ -85,6 +86,9 @@ launch() { # launch OPTION-OF-LOPT-TRAIN...
     job=""
 }
 
+leave_if_stopped() {
+    [ "$stopped" = 0 ] || { echo "stopped; the same command goes on from the checkpoint" >&2; exit "$stopped"; }
+}
 left=${RETRIES:-3}
 resume=""
 [ ! -f "$dir/config.json" ] || resume=--resume
@@ -92,9 +96,8 @@ while :; do
     launch $resume "$@"
     [ "$status" != 0 ] || exit 0
     if [ "$stopped" != 0 ]; then
-        echo "stopped; the same command goes on from the checkpoint" >&2
-        [ "$status" != 138 ] || status=$stopped # the processes tell of the SIGUSR1 that they were sent
-        exit "$status"
+        [ "$status" = 138 ] || stopped=$status # 138: the SIGUSR1 that the processes were sent
+        leave_if_stopped
     fi
     if [ "$status" = 2 ] || [ ! -f "$dir/config.json" ]; then # the arguments, or the configuration, are wrong
         echo "the run failed with status $status before it had begun" >&2
@@ -108,4 +111,5 @@ while :; do
     echo "the run ended with status $status; going on from the last checkpoint ($left more tries)" >&2
     resume=--resume
     sleep 3 # processes can outlive their launcher for a moment, and hold the run directory
+    leave_if_stopped
 done
