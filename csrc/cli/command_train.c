@@ -110,6 +110,7 @@ static int train(train_command *job, cli_job *ranks) {
     job->console = console_progress_start();
     const lopt_status status = lopt_train(&job->options, &stopped);
     console_progress_end(&job->console);
+    if (status == LOPT_OK && stopped) cli_job_share_signal(ranks);
     int exit_status = stopped ? 128 + (signals_caught() ? signals_caught() : SIGTERM) : CLI_DONE;
     if (status == LOPT_OK && ranks->first) exit_status = tell_end(job, stopped);
     return cli_job_end(ranks, status, exit_status);
@@ -123,10 +124,11 @@ static int run(train_command *job) {
     }
     if (job->options.out_dir == NULL)
         return cli_error(CLI_USAGE, "a run directory is missing: lopt train --out DIR; lopt train --help explains");
-    job->options.stop = signals_catch();
-    if (job->options.stop == NULL) return cli_error(CLI_FAILED, "signals cannot be caught");
     const int failed = cli_job_begin(job->comm, &ranks);
-    return failed ? failed : train(job, &ranks);
+    if (failed) return failed;
+    job->options.stop = signals_catch(); /* not before: there is nothing to save while the ranks find each other */
+    if (job->options.stop == NULL) return cli_job_end(&ranks, LOPT_OK, cli_error(CLI_FAILED, "signals cannot be caught"));
+    return train(job, &ranks);
 }
 
 int command_train(int argc, char **argv) {

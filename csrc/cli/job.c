@@ -46,6 +46,18 @@ int cli_job_begin(const char *kind, cli_job *out) {
     return CLI_DONE;
 }
 
+void cli_job_share_signal(cli_job *j) {
+    const int size = lopt_comm_size(j->comm), mine = signals_caught();
+    size_t *bytes = calloc((size_t)size, sizeof *bytes);
+    int *all = calloc((size_t)size, sizeof *all);
+    for (int r = 0; bytes && r < size; r++) bytes[r] = sizeof mine;
+    if (bytes && all && lopt_comm_allgather(j->comm, &mine, bytes, all) == LOPT_OK)
+        for (int r = size - 1; r >= 0; r--)
+            if (all[r]) signals_set_caught(all[r]);
+    free(bytes);
+    free(all);
+}
+
 int cli_job_end(cli_job *j, lopt_status library_status, int exit_status) {
     if (library_status == LOPT_OK) library_status = lopt_comm_barrier(j->comm);
     if (library_status != LOPT_OK) exit_status = cli_library_exit(library_status);

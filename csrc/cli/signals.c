@@ -33,6 +33,8 @@ void signals_ignore_repeats(void) { patient = 1; }
 
 int signals_caught(void) { return caught; }
 
+void signals_set_caught(int number) { caught = number; }
+
 const char *signals_name(void) {
     switch (caught) {
     case SIGINT: return "Ctrl-C (SIGINT)";

@@ -9,6 +9,7 @@ const volatile int *signals_catch(void);
 void signals_ignore_repeats(void);
 /* The signal that came, or 0. */
 int signals_caught(void);
+void signals_set_caught(int number); /* of another process of the job */
 /* Its name for people: "Ctrl-C (SIGINT)", "SIGTERM", ... */
 const char *signals_name(void);
 

@@ -1,6 +1,7 @@
 #include "csrc/comm/comm.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,6 +19,8 @@ static lopt_status open_alone(lopt_comm **out) {
 
 static lopt_status open_auto(lopt_comm **out) {
     if (launch_by_mpi()) return comm_mpi_open(out);
+    LOPT_CHECK(launch_world_size() > 0, LOPT_ERR_CONFIG,
+               "WORLD_SIZE=%.32s in the environment is no number of ranks: correct it, or unset it", getenv("WORLD_SIZE"));
     return launch_world_size() > 1 ? comm_nccl_open(out) : open_alone(out);
 }
 
@@ -63,21 +66,28 @@ lopt_status lopt_comm_set_deadline(lopt_comm *c, double seconds) {
     return LOPT_OK;
 }
 
+lopt_status comm_alone(const lopt_comm *c, lopt_status status) {
+    char sentence[512];
+    if (status == LOPT_OK || status == LOPT_ERR_COMM || c->size == 1) return status;
+    snprintf(sentence, sizeof sentence, "%s", lopt_last_error());
+    return lopt_fail(LOPT_ERR_COMM, "rank %d: %s", c->rank, sentence);
+}
+
 lopt_status lopt_comm_barrier(lopt_comm *c) {
     LOPT_CHECK(c != NULL, LOPT_ERR_ARGUMENT, "lopt_comm_barrier: the communicator is NULL");
-    return c->body->barrier(c);
+    return comm_alone(c, c->body->barrier(c));
 }
 
 lopt_status lopt_comm_broadcast(lopt_comm *c, void *data, size_t bytes, int root) {
     LOPT_CHECK(c != NULL && (data != NULL || bytes == 0) && root >= 0 && root < c->size, LOPT_ERR_ARGUMENT,
                "lopt_comm_broadcast: communicator or data is NULL, or there is no rank %d", root);
-    return bytes == 0 ? LOPT_OK : c->body->broadcast(c, data, bytes, root);
+    return bytes == 0 ? LOPT_OK : comm_alone(c, c->body->broadcast(c, data, bytes, root));
 }
 
 lopt_status lopt_comm_allgather(lopt_comm *c, const void *send, const size_t *bytes, void *recv) {
     LOPT_CHECK(c != NULL && bytes != NULL && (send != NULL || bytes[c->rank] == 0) && recv != NULL, LOPT_ERR_ARGUMENT,
                "lopt_comm_allgather: an argument is NULL");
-    return c->body->allgather(c, send, bytes, recv);
+    return comm_alone(c, c->body->allgather(c, send, bytes, recv));
 }
 
 lopt_status lopt_comm_alltoall(lopt_comm *c, const void *send, const size_t *send_bytes, void *recv, const size_t *recv_bytes) {
@@ -88,5 +98,5 @@ lopt_status lopt_comm_alltoall(lopt_comm *c, const void *send, const size_t *sen
     LOPT_CHECK(send_bytes[c->rank] == recv_bytes[c->rank], LOPT_ERR_ARGUMENT,
                "lopt_comm_alltoall: rank %d sends itself %zu bytes and expects %zu", c->rank, send_bytes[c->rank],
                recv_bytes[c->rank]);
-    return c->body->alltoall(c, send, send_bytes, recv, recv_bytes);
+    return comm_alone(c, c->body->alltoall(c, send, send_bytes, recv, recv_bytes));
 }

@@ -28,6 +28,9 @@ struct lopt_comm {
 lopt_status comm_self_open(lopt_comm **out);
 lopt_status comm_mpi_open(lopt_comm **out);
 lopt_status comm_nccl_open(lopt_comm **out);
+/* The failure of a step of an exchange that others are at, too: of LOPT_ERR_COMM, since this rank can agree on nothing with them any more, and whoever has
+ * the communicator must end the job. */
+lopt_status comm_alone(const lopt_comm *c, lopt_status status);
 /* How the ranks of an MPI communicator watch each other; NULL for another. */
 comm_watch *comm_mpi_watch(lopt_comm *c);
 

@@ -31,7 +31,12 @@ int launch_size(void) {
     return size;
 }
 
-int launch_world_size(void) { return number("WORLD_SIZE"); }
+int launch_world_size(void) {
+    const char *text = getenv("WORLD_SIZE");
+    char *end = NULL;
+    const long n = text && *text ? strtol(text, &end, 10) : 1;
+    return (end == NULL || *end == 0) && n >= 1 && n <= SIZE_MOST ? (int)n : -1;
+}
 
 int launch_rank(void) { return number_or("RANK", 0); }
 

@@ -6,7 +6,7 @@
 int launch_by_mpi(void);
 /* Processes that the launcher has started, as far as it says so; else 1. */
 int launch_size(void);
-/* WORLD_SIZE, as torchrun and many batch scripts set it; 1 if there is none. */
+/* WORLD_SIZE, as torchrun and many batch scripts set it; 1 if there is none; -1 if it is no number of ranks. */
 int launch_world_size(void);
 /* RANK, 0 if there is none. */
 int launch_rank(void);

@@ -6,6 +6,7 @@
 
 #include "base/memory.h"
 #include "base/status.h"
+#include "csrc/comm/launch.h"
 #include "csrc/comm/mpi_comm.h"
 
 enum { TAG_DATA = 1, ABORT_SECONDS = 10 };
@@ -156,6 +157,11 @@ static lopt_status begin(mpi_comm *m) {
     MPI_Comm_set_errhandler(m->questions, MPI_ERRORS_RETURN);
     MPI_Comm_rank(m->data, &m->base.rank);
     MPI_Comm_size(m->data, &m->base.size);
+    LOPT_CHECK(
+        m->base.size > 1 || launch_size() == 1, LOPT_ERR_COMM,
+        "%d processes were started by a launcher that this build's MPI does not know, so that they cannot find each other: start them "
+        "with its own mpirun, or with srun --mpi=pmix",
+        launch_size());
     m->watch = (comm_watch){&mpi_watch, m->base.rank, m->base.size, m->base.deadline, NULL};
     return know_each_other(m);
 }

@@ -11,6 +11,9 @@
 #include "csrc/comm/nccl_api.h"
 #include "csrc/comm/rendezvous.h"
 
+/* Before the 120 s are over that the command gives a job to begin: the rendezvous knows better whom it is waiting for. */
+#define MEETING_SECONDS 110.0
+
 typedef struct device_buffer {
     void *data;
     size_t room;
@@ -110,9 +113,11 @@ static lopt_status finish(nccl_comm *n, ncclResult_t result, void *data, const v
     LOPT_TRY(check_nccl(n, result, what));
     LOPT_TRY(check_nccl(n, n->api.ncclGroupEnd(), what));
     LOPT_TRY(wait_for(n, poll_taken, what));
-    if (data != from && bytes > 0)
-        LOPT_TRY(
-            check_cuda(n, n->api.cudaMemcpyAsync(data, from, bytes, cudaMemcpyDeviceToHost, n->stream), "copying from the device"));
+    if (data == from || bytes == 0) return wait_for(n, poll_done, what);
+    /* Only then: a copy to memory that is not pinned returns when all before it in the stream is done, and knows no deadline. */
+    LOPT_TRY(wait_for(n, poll_done, what));
+    LOPT_TRY(
+        check_cuda(n, n->api.cudaMemcpyAsync(data, from, bytes, cudaMemcpyDeviceToHost, n->stream), "copying from the device"));
     return wait_for(n, poll_done, what);
 }
 
@@ -186,12 +191,15 @@ static lopt_status barrier(lopt_comm *c) {
 
 /* ---- End ---------------------------------------------------------------------------------------------------------------------- */
 
-static void release(nccl_comm *n, int orderly) {
+/* agreed: all ranks know that it ends. */
+static void release(nccl_comm *n, int orderly, int agreed) {
+    if (!orderly && n->comm) n->api.ncclCommAbort(n->comm);
     if (n->stream) n->api.cudaStreamDestroy(n->stream);
     if (n->send.data) n->api.cudaFree(n->send.data);
     if (n->recv.data) n->api.cudaFree(n->recv.data);
     rendezvous_close(n->meeting, orderly);
-    lopt_comm_close(n->mpi);
+    /* Where this rank alone gives up, MPI's end would wait for the others, who are at NCCL's start: it ends them when this process is gone. */
+    if (agreed) lopt_comm_close(n->mpi);
     free(n);
 }
 
@@ -200,7 +208,7 @@ static void close_nccl(lopt_comm *c) {
     n->api.ncclCommFinalize(n->comm);
     if (wait_for(n, poll_taken, "the end") == LOPT_OK) n->api.ncclCommDestroy(n->comm);
     else n->api.ncclCommAbort(n->comm);
-    release(n, 1);
+    release(n, 1, 1);
 }
 
 /* Without MPI nobody ends the other ranks but they themselves: they see this one's connection break. */
@@ -217,7 +225,9 @@ static lopt_status begin_cuda(nccl_comm *n) {
     LOPT_CHECK(error == cudaSuccess && devices > 0, LOPT_ERR_DEVICE,
                "NCCL needs a GPU on each rank, and rank %d has none (%s); take --comm mpi", n->base.rank,
                error == cudaSuccess ? "no device" : n->api.cudaGetErrorString(error));
-    LOPT_CHECK(n->base.local_size <= devices, LOPT_ERR_DEVICE,
+    /* A launcher may show each rank a GPU of its own alone; one that is used twice NCCL refuses itself. */
+    const int shown_one = devices == 1 && getenv("CUDA_VISIBLE_DEVICES") != NULL;
+    LOPT_CHECK(shown_one || n->base.local_size <= devices, LOPT_ERR_DEVICE,
                "NCCL needs one GPU for each rank: there are %d ranks on this host, and %d GPUs", n->base.local_size, devices);
     LOPT_TRY(check_cuda(n, n->api.cudaSetDevice(launch_local_rank(n->base.rank) % devices), "choosing a GPU"));
     return check_cuda(n, n->api.cudaStreamCreateWithFlags(&n->stream, cudaStreamNonBlocking), "making a stream");
@@ -236,7 +246,7 @@ static lopt_status find_ranks_by_mpi(nccl_comm *n, ncclUniqueId *id) {
 
 static lopt_status find_ranks_by_environment(nccl_comm *n, ncclUniqueId *id) {
     if (launch_rank() == 0) LOPT_TRY(check_nccl(n, n->api.ncclGetUniqueId(id), "making an id"));
-    LOPT_TRY(rendezvous_open(n->base.deadline, id, sizeof *id, &n->meeting));
+    LOPT_TRY(rendezvous_open(MEETING_SECONDS, id, sizeof *id, &n->meeting));
     n->watch = &n->meeting->watch;
     n->base.rank = n->watch->rank;
     n->base.size = n->watch->size;
@@ -266,7 +276,7 @@ lopt_status comm_nccl_open(lopt_comm **out) {
     n->base = (lopt_comm){&body, 0, 1, 1, COMM_DEADLINE};
     lopt_status status = begin(n);
     if (status != LOPT_OK) {
-        release(n, 0);
+        release(n, 0, status != LOPT_ERR_COMM);
         return status;
     }
     *out = &n->base;

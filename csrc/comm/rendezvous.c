@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
+#include <xxhash.h>
 
 #include "base/memory.h"
 #include "base/status.h"
@@ -17,11 +18,11 @@
 
 enum { SIZE_MOST = 1 << 16, PORT_TEXT = 8, RETRY_NANOSECONDS = 50000000, HELLO_SECONDS = 10 };
 enum { BYTE_ASK = 'Q', BYTE_ANSWER = 'A', BYTE_GOODBYE = 'B' };
-#define HELLO_MAGIC 0x6c6f70742d763131u /* lopt-v11 */
+#define HELLO_MAGIC 0x6c6f70742d763132u /* lopt-v12 */
 
 /* The first that a rank says. */
 typedef struct hello {
-    uint64_t magic, rank, size;
+    uint64_t magic, job, rank, size;
     peer self;
 } hello;
 
@@ -38,6 +39,17 @@ static lopt_status number_of(const char *variable, long min, long max, long *out
         variable, min, max);
     *out = n;
     return LOPT_OK;
+}
+
+/* The same for all ranks of a job, as far as its launcher names it: two jobs may have been given one port. */
+static uint64_t job_of(void) {
+    static const char *const variables[] = {"TORCHELASTIC_RUN_ID", "SLURM_JOB_ID", "SLURM_STEP_ID"};
+    uint64_t job = 0;
+    for (size_t i = 0; i < sizeof variables / sizeof variables[0]; i++) {
+        const char *text = getenv(variables[i]);
+        if (text) job = XXH3_64bits_withSeed(text, strlen(text), job + i);
+    }
+    return job;
 }
 
 /* torchrun's own store listens at MASTER_PORT: then the next one. */
@@ -98,7 +110,7 @@ static int listen_at(int family, const char *port) {
 /* One that does not speak as a rank of this job is turned away. */
 static void welcome(rendezvous *r, int s) {
     hello h;
-    if (transfer(s, (char *)&h, sizeof h, 0, clock_seconds() + HELLO_SECONDS) && h.magic == HELLO_MAGIC &&
+    if (transfer(s, (char *)&h, sizeof h, 0, clock_seconds() + HELLO_SECONDS) && h.magic == HELLO_MAGIC && h.job == job_of() &&
         h.size == (uint64_t)r->watch.size && h.rank > 0 && h.rank < h.size && r->socket[h.rank] < 0) {
         r->socket[h.rank] = s;
         r->peers[h.rank] = h.self;
@@ -141,13 +153,24 @@ static lopt_status host_all(rendezvous *r, const char *port, void *data, size_t 
 
 /* ---- The others --------------------------------------------------------------------------------------------------------------- */
 
+/* Where nobody listens yet, TCP may connect a socket to itself, which would keep rank 0 from the port. */
+static int is_own_end(int s) {
+    struct sockaddr_storage here, there;
+    socklen_t here_size = sizeof here, there_size = sizeof there;
+    memset(&here, 0, sizeof here);
+    memset(&there, 0, sizeof there);
+    return getsockname(s, (struct sockaddr *)&here, &here_size) == 0 &&
+           getpeername(s, (struct sockaddr *)&there, &there_size) == 0 && here_size == there_size &&
+           memcmp(&here, &there, here_size) == 0;
+}
+
 static int connect_once(const char *address, const char *port) {
     struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM}, *list = NULL;
     int s = -1;
     if (getaddrinfo(address, port, &hints, &list) != 0) return -1;
     for (const struct addrinfo *a = list; a && s < 0; a = a->ai_next) {
         s = socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        if (s >= 0 && connect(s, a->ai_addr, a->ai_addrlen) != 0) {
+        if (s >= 0 && (connect(s, a->ai_addr, a->ai_addrlen) != 0 || is_own_end(s))) {
             close(s);
             s = -1;
         }
@@ -161,7 +184,7 @@ static lopt_status join(rendezvous *r, const char *port, void *data, size_t byte
     const char *address = getenv("MASTER_ADDR");
     hello h;
     memset(&h, 0, sizeof h);
-    h = (hello){HELLO_MAGIC, (uint64_t)r->watch.rank, (uint64_t)r->watch.size, r->peers[r->watch.rank]};
+    h = (hello){HELLO_MAGIC, job_of(), (uint64_t)r->watch.rank, (uint64_t)r->watch.size, r->peers[r->watch.rank]};
     LOPT_CHECK(address && *address, LOPT_ERR_CONFIG, "MASTER_ADDR is not set: without MPI it must name the host of rank 0");
     while ((r->socket[0] = connect_once(address, port)) < 0 && left(until) > 0) nanosleep(&pause, NULL);
     LOPT_CHECK(r->socket[0] >= 0 && transfer(r->socket[0], (char *)&h, sizeof h, 1, until) &&

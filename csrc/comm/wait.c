@@ -15,6 +15,7 @@ enum { LIST_MAX = 400, NAMED_MAX = 3, NAP_NANOSECONDS = 50000 };
 #define WATCH_PERIOD 0.05 /* seconds between looks at the other ranks */
 #define MOURNING 0.3      /* that a vanished rank's last messages are given */
 #define ANSWER_TIME 1.5   /* that others are given to answer */
+#define LAPSE 1.0         /* between two polls, that counts at most */
 
 static void nap(void) {
     const struct timespec t = {0, NAP_NANOSECONDS};
@@ -84,12 +85,14 @@ static lopt_status expire(comm_watch *w, const char *what) {
 
 lopt_status comm_wait(comm_watch *w, const char *what, comm_poll poll, void *self) {
     const double started = clock_seconds();
-    double watched = started, died = INFINITY;
+    double watched = started, died = INFINITY, waited = 0.0, last = started;
     int done = 0, dead = -1;
     LOPT_TRY(poll(self, &done));
     while (!done) {
         const double now = clock_seconds();
-        if (now - started > SPIN) nap();
+        waited += fmin(now - last, LAPSE); /* a job that was suspended has not waited */
+        last = now;
+        if (waited > SPIN) nap();
         else sched_yield();
         if (now - watched > WATCH_PERIOD) {
             watched = now;
@@ -99,7 +102,7 @@ lopt_status comm_wait(comm_watch *w, const char *what, comm_poll poll, void *sel
         LOPT_TRY(poll(self, &done));
         if (done) break;
         if (now - died > MOURNING) return report_vanished(w, dead, what);
-        if (now - started > w->deadline + w->kind->patience) return expire(w, what);
+        if (waited > w->deadline + w->kind->patience) return expire(w, what);
     }
     return LOPT_OK;
 }

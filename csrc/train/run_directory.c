@@ -16,7 +16,7 @@
 #include "csrc/io/atomic_file.h"
 #include "csrc/io/files.h"
 
-enum { CHECKPOINTS_KEPT = 2, CHECKPOINTS_MAX = 4096 };
+enum { ATTEMPTS = 20, CHECKPOINTS_KEPT = 2, CHECKPOINTS_MAX = 4096 };
 #define CHECKPOINT_PATTERN "checkpoint-%010" PRIu64 ".safetensors"
 
 lopt_status run_directory_file(const run_directory *d, const char *name, char **out) {
@@ -38,13 +38,14 @@ static int lock_error(int lock) {
     return error == ENOSYS || error == ENOLCK || error == EOPNOTSUPP ? 0 : error;
 }
 
-/* d->lock stays -1 where another holds it, or has just removed it. */
-static lopt_status take_lock(run_directory *d) {
+/* d->lock stays -1 where another holds it. *gone out: 1 where a run that was refused has just removed it, or the directory. */
+static lopt_status take_lock(run_directory *d, int *gone) {
     char *path = NULL;
     LOPT_TRY(run_directory_file(d, "lock", &path));
     const int lock = open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0666);
     int error = lock < 0 ? errno : lock_error(lock);
-    if (lock >= 0 && error == 0 && !is_same_file(lock, path)) error = EWOULDBLOCK;
+    if (lock >= 0 && error == 0 && !is_same_file(lock, path)) error = ENOENT;
+    *gone = error == ENOENT;
     free(path);
     if (error == 0) d->lock = lock;
     else if (lock >= 0) close(lock);
@@ -55,9 +56,14 @@ static lopt_status take_lock(run_directory *d) {
 
 lopt_status run_directory_open(const char *path, run_directory *out) {
     run_directory d = RUN_DIRECTORY_NONE;
-    LOPT_TRY(files_make_new_directory(path, &d.made));
+    lopt_status status = LOPT_OK;
+    int gone = 1;
     LOPT_TRY(memory_text(path, &d.path));
-    lopt_status status = take_lock(&d);
+    for (int attempt = 0; attempt < ATTEMPTS && gone; attempt++) {
+        gone = 0;
+        status = files_make_new_directory(path, &d.made);
+        if (status == LOPT_OK) status = take_lock(&d, &gone);
+    }
     if (status != LOPT_OK) {
         run_directory_close(&d);
         return status;

@@ -65,7 +65,7 @@ static lopt_status share_config(session *s) {
     if (status == LOPT_OK && s->first) status = open_directory(s, &text);
     status = comm_agree(s->comm, status);
     if (status == LOPT_OK) status = comm_broadcast_text(s->comm, &text);
-    if (status == LOPT_OK && !s->first) status = config_read_text(&s->config, text);
+    if (status == LOPT_OK) status = comm_agree(s->comm, s->first ? LOPT_OK : config_read_text(&s->config, text));
     s->deadline_before = s->comm->deadline;
     if (status == LOPT_OK) status = lopt_comm_set_deadline(s->comm, s->config.comm_deadline);
     free(text);

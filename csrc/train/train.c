@@ -136,7 +136,7 @@ static lopt_status any(const session *s, int *flags, size_t count) {
     const int size = lopt_comm_size(s->comm);
     void *memory = NULL;
     if (size == 1) return LOPT_OK;
-    LOPT_TRY(memory_alloc((size_t)size, sizeof(size_t) + count * sizeof(int), "flags", &memory));
+    LOPT_TRY(comm_alone(s->comm, memory_alloc((size_t)size, sizeof(size_t) + count * sizeof(int), "flags", &memory)));
     size_t *bytes = memory;
     int *all = (int *)(bytes + size);
     for (int r = 0; r < size; r++) bytes[r] = count * sizeof(int);

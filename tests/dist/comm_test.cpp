@@ -27,7 +27,15 @@ TEST(Comm, AutoTakesWhatTheProcessWasStartedBy) {
     const Outcome lost = execute({worker, "collectives", "auto"}, nullptr, {{"SLURM_STEP_NUM_TASKS", "8"}});
     EXPECT_NE(lost.status, 0);
     EXPECT_TRUE(has(lost.err, "8 processes") && has(lost.err, "--mpi=pmix")) << lost.err;
+    for (const char *size : {"two", "-2", "0", "99999999", "2x"}) {
+        const Outcome odd = execute({worker, "collectives", "auto"}, nullptr, {{"WORLD_SIZE", size}, {"RANK", "0"}});
+        EXPECT_NE(odd.status, 0);
+        EXPECT_TRUE(has(odd.err, std::string("WORLD_SIZE=") + size + " in the environment is no number of ranks")) << odd.err;
+    }
     NEEDS_MPI();
+    const Outcome foreign = execute({worker, "collectives", "auto"}, nullptr, {{"PMI_RANK", "0"}, {"PMI_SIZE", "4"}});
+    EXPECT_NE(foreign.status, 0);
+    EXPECT_TRUE(has(foreign.err, "4 processes were started by a launcher that")) << foreign.err;
     const Outcome two = mpirun(2, {worker, "collectives", "auto"});
     EXPECT_TRUE(has(two.out, "rank 1 of 2")) << two.out << two.err;
 }
