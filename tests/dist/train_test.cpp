@@ -167,9 +167,10 @@ TEST(Dist, StopsByAnySignalAndGoesOnWithAnyNumberOfRanks) {
     // to one rank alone: all stop together
     r = mpirun(2, resume(run), [&](pid_t p) {
         wait_for_lines(run, 20);
-        kill(ranks_of(p).at(1), SIGTERM);
+        kill(ranks_of(p).at(1), SIGUSR1);
     });
-    EXPECT_NE(r.status, 0);
+    EXPECT_EQ(r.status, 128 + SIGUSR1) << "of every rank, so that a launcher finds no other";
+    EXPECT_TRUE(has(r.err, "Stopped by SIGUSR1 after")) << r.err;
     EXPECT_EQ(count_of(r.err, "a checkpoint is written"), 1u) << r.err;
     EXPECT_LT(count_of(read_file(run + "/metrics.jsonl"), "\n"), 45u);
     EXPECT_EQ(mpirun(4, resume(run)).status, 0);
