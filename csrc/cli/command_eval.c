@@ -34,7 +34,7 @@ static const struct argp_option options[] = {
      "No baselines, in a small part of the time: which runs diverge, and which end above where they were", 0},
     {"seeds", KEY_SEEDS, "N", 0, "Runs of each optimizer on each task (default 5)", 0},
     {"seed", KEY_SEED, "N", 0, "What starts and batches are drawn from (default 0)", 0},
-    {"out", KEY_OUT, "DIR", 0, "Where report.html, results.json, results.csv and summary.svg go (default: eval)", 0},
+    {"out", KEY_OUT, "DIR", 0, "Where report.html, results.json, results.csv and summary.svg go (default: eval; with --alone, which writes results.csv only, eval/alone)", 0},
     {"cache", KEY_CACHE, "DIR", 0, "Where the baselines' sweeps are kept for the next time (default: DIR/cache)", 0},
     {0},
 };
@@ -147,7 +147,7 @@ static int run(eval_job *job) {
     if (job->untrained && add_untrained(job) != 0) return CLI_FAILED;
     if (job->options.num_weights == 0)
         return cli_error(CLI_USAGE, "nothing to judge: name a weights file, or --untrained; lopt eval --help explains");
-    if (job->options.out_dir == NULL) job->options.out_dir = "eval";
+    if (job->options.out_dir == NULL) job->options.out_dir = job->options.alone ? "eval/alone" : "eval";
     job->options.stop = signals_catch();
     if (job->options.stop == NULL) return cli_error(CLI_FAILED, "signals cannot be caught");
     job->options.weights = (const lopt_weights *const *)job->weights;
