@@ -34,7 +34,9 @@ static const struct argp_option options[] = {
      "No baselines, in a small part of the time: which runs diverge, and which end above where they were", 0},
     {"seeds", KEY_SEEDS, "N", 0, "Runs of each optimizer on each task (default 5)", 0},
     {"seed", KEY_SEED, "N", 0, "What starts and batches are drawn from (default 0)", 0},
-    {"out", KEY_OUT, "DIR", 0, "Where report.html, results.json, results.csv and summary.svg go (default: eval; with --alone, which writes results.csv only, eval/alone)", 0},
+    {"out", KEY_OUT, "DIR", 0,
+     "Where report.html, results.json, results.csv and summary.svg go (default: eval; with --alone, which writes results.csv only, eval/alone)",
+     0},
     {"cache", KEY_CACHE, "DIR", 0, "Where the baselines' sweeps are kept for the next time (default: DIR/cache)", 0},
     {0},
 };

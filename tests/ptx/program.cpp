@@ -170,7 +170,7 @@ private:
         const std::string add = ".gpu.global.add.u32";
         i->releases = name == "st.release.gpu.global.u32" || name == "atom.acq_rel" + add;
         i->acquires = name == "ld.acquire.gpu.global.u32" || name == "atom.acq_rel" + add;
-        return i->releases || i->acquires || name == "atom.relaxed" + add;
+        return i->releases || i->acquires || name == "atom.relaxed" + add || name == "ld.relaxed.gpu.global.u32";
     }
 
     static bool has_result(const Instruction &i) {

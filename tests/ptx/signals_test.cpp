@@ -22,6 +22,7 @@ const std::string COUNT = "atom.acq_rel.gpu.global.add.u32 %r20, [%rd1], 1;\n",
                   LOOK = "atom.acq_rel.gpu.global.add.u32 %r20, [%rd1], 0;\n";
 const std::string COUNT_RELAXED = "atom.relaxed.gpu.global.add.u32 %r20, [%rd1], 1;\n";
 const std::string LOOK_RELAXED = "atom.relaxed.gpu.global.add.u32 %r20, [%rd1], 0;\n";
+const std::string SEE = "ld.relaxed.gpu.global.u32 %r20, [%rd1];\n"; // a look that orders nothing
 const std::string WRITE = "add.s32 %r7, %r1, 7;\nst.global.u32 [%rd3+256], %r7;\n", READ = "ld.global.u32 %r8, [%rd3+256];\n";
 const std::string WRITE_OTHER = "add.s32 %r7, %r1, 70;\nst.global.u32 [%rd3+256], %r7;\n",
                   KEEP = "st.global.u32 [%rd3+512], %r8;\n";
@@ -70,6 +71,8 @@ TEST(PtxSignals, CarryAMessageBetweenBarriers) {
     expect_seen(blocks({first(RELEASE) + WRITE + BARRIER, wait(ACQUIRE) + read}), 2, RACE);
     expect_seen(blocks({WRITE + BARRIER + first(COUNT_RELAXED), wait(ACQUIRE) + read}), 2, RACE);
     expect_seen(blocks({sent, wait(LOOK_RELAXED) + read}), 2, RACE);
+    expect_seen(blocks({sent, wait(SEE) + read}), 2, "reads what another thread writes");
+    expect_fine(blocks({sent, wait(SEE) + first(ACQUIRE) + read}), 2, message_is_there);
     // not even for the thread that signals, or the one that looks
     const std::string write_one = first("st.global.u32 [%rd1+256], 7;\n"), read_one = first("ld.global.u32 %r8, [%rd1+256];\n");
     expect_fine(blocks({write_one + BARRIER + first(RELEASE), wait(ACQUIRE) + BARRIER + read_one}), 2);
