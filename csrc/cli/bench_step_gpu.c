@@ -118,7 +118,7 @@ int bench_step_gpu(const bench_gpu_job *job) {
     /* The sizes that nobody asked for are for GPUs of all sizes. */
     if (!failed && skipped && (job->num_params > 0 || json_array_size(rows) == 0))
         failed = cli_error(CLI_FAILED, "%d of the rows are not measured, since the GPU has no memory for them", skipped);
-    /* Rows that were measured before something failed are kept: a GPU may be lent for an hour. */
+    /* Rows that were measured before something failed are kept: they may have taken long. */
     const int written = bench_write_json(failed && json_array_size(rows) == 0 ? NULL : job->json, rows);
     return cli_finish_output(failed ? failed : written);
 }

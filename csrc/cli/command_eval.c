@@ -57,8 +57,7 @@ static const cli_syntax syntax = {
 typedef struct eval_job {
     lopt_eval_options options;
     lopt_weights **weights; /* [as many as arguments + 1] */
-    char **labels;          /* likewise; what is not a command line's own text */
-    const char **label_pointers;
+    char **labels;          /* likewise */
     int untrained;
     console_progress console;
 } eval_job;
@@ -73,7 +72,6 @@ static int add_weights(eval_job *job, const char *value) {
     if (failed) return failed;
     job->labels[n] = equals ? strndup(value, (size_t)(equals - value)) : strdup(value);
     if (job->labels[n] == NULL) return cli_error(CLI_FAILED, "no memory for the command line");
-    job->label_pointers[n] = job->labels[n];
     job->options.num_weights++;
     return 0;
 }
@@ -114,7 +112,8 @@ static int add_untrained(eval_job *job) {
                                lopt_weights_option(job->weights[0], names[i]));
     const int failed = cli_library_status(lopt_weights_init(text, job->options.seed, &job->weights[n]));
     if (failed) return failed;
-    job->label_pointers[n] = "untrained";
+    job->labels[n] = strdup("untrained");
+    if (job->labels[n] == NULL) return cli_error(CLI_FAILED, "no memory for the command line");
     job->options.num_weights++;
     return 0;
 }
@@ -153,7 +152,7 @@ static int run(eval_job *job) {
     job->options.stop = signals_catch();
     if (job->options.stop == NULL) return cli_error(CLI_FAILED, "signals cannot be caught");
     job->options.weights = (const lopt_weights *const *)job->weights;
-    job->options.labels = job->label_pointers;
+    job->options.labels = (const char *const *)job->labels;
     job->options.progress = show_progress;
     job->options.self = job;
     job->console = console_progress_start();
@@ -174,14 +173,11 @@ int command_eval(int argc, char **argv) {
     int status = CLI_FAILED;
     job.weights = calloc(room, sizeof *job.weights);
     job.labels = calloc(room, sizeof *job.labels);
-    job.label_pointers = calloc(room, sizeof *job.label_pointers);
-    if (job.weights == NULL || job.labels == NULL || job.label_pointers == NULL)
-        status = cli_error(CLI_FAILED, "no memory for the command line");
+    if (job.weights == NULL || job.labels == NULL) status = cli_error(CLI_FAILED, "no memory for the command line");
     else if (cli_parse(&syntax, argc, argv, take, &job, &status)) status = run(&job);
     for (size_t i = 0; job.weights && i < room; i++) lopt_weights_free(job.weights[i]);
     for (size_t i = 0; job.labels && i < room; i++) free(job.labels[i]);
     free(job.weights);
     free(job.labels);
-    free(job.label_pointers);
     return status;
 }

@@ -41,15 +41,15 @@ static lopt_status number_of(const char *variable, long min, long max, long *out
     return LOPT_OK;
 }
 
-/* The same for all ranks of a job, as far as its launcher names it: two jobs may have been given one port. */
+/* The same for all ranks of a job, as far as its launcher names it: two jobs may have been given one port. Not Slurm's step: a script may start its ranks
+ * by several. */
 static uint64_t job_of(void) {
-    static const char *const variables[] = {"TORCHELASTIC_RUN_ID", "SLURM_JOB_ID", "SLURM_STEP_ID"};
-    uint64_t job = 0;
+    static const char *const variables[] = {"TORCHELASTIC_RUN_ID", "SLURM_HET_JOB_ID", "SLURM_JOB_ID"};
     for (size_t i = 0; i < sizeof variables / sizeof variables[0]; i++) {
         const char *text = getenv(variables[i]);
-        if (text) job = XXH3_64bits_withSeed(text, strlen(text), job + i);
+        if (text) return XXH3_64bits(text, strlen(text));
     }
-    return job;
+    return 0;
 }
 
 /* torchrun's own store listens at MASTER_PORT: then the next one. */

@@ -84,8 +84,7 @@ static lopt_status expire(comm_watch *w, const char *what) {
 }
 
 lopt_status comm_wait(comm_watch *w, const char *what, comm_poll poll, void *self) {
-    const double started = clock_seconds();
-    double watched = started, died = INFINITY, waited = 0.0, last = started;
+    double last = clock_seconds(), watched = last, died = INFINITY, waited = 0.0;
     int done = 0, dead = -1;
     LOPT_TRY(poll(self, &done));
     while (!done) {

@@ -20,12 +20,16 @@ static const output outputs[] = {
     {"results.csv", output_csv}, {"results.json", output_json}, {"summary.svg", output_svg}, {"report.html", output_html}};
 enum { OUTPUTS = sizeof outputs / sizeof outputs[0], OUTPUTS_ALONE = 1 };
 
+static lopt_status path_of(const char *dir, const char *name, char **out) {
+    text_buffer b = TEXT_BUFFER_INIT;
+    text_add(&b, "%s/%s", dir, name);
+    return text_take(&b, out);
+}
+
 static lopt_status begin(const char *dir, const char *name, atomic_file *out) {
     lopt_status status = LOPT_OK;
     char *path = NULL;
-    text_buffer b = TEXT_BUFFER_INIT;
-    text_add(&b, "%s/%s", dir, name);
-    LOPT_TRY(text_take(&b, &path));
+    LOPT_TRY(path_of(dir, name, &path));
     LOPT_TRY_CLEANUP(atomic_file_begin(path, out));
 cleanup:
     free(path);
@@ -70,14 +74,12 @@ lopt_status outputs_write(const char *dir, const eval_results *r, char **summary
 }
 
 lopt_status outputs_check(const char *dir, int alone) {
-    text_buffer b = TEXT_BUFFER_INIT;
     char *report = NULL;
     atomic_file probe;
     LOPT_TRY(files_make_directory(dir));
     LOPT_TRY(begin(dir, outputs[0].name, &probe));
     atomic_file_abort(&probe);
-    text_add(&b, "%s/%s", dir, outputs[1].name);
-    LOPT_TRY(text_take(&b, &report));
+    LOPT_TRY(path_of(dir, outputs[1].name, &report));
     const int there = access(report, F_OK) == 0;
     free(report);
     LOPT_CHECK(!alone || !there, LOPT_ERR_ARGUMENT,

@@ -1,8 +1,10 @@
 // The communicator: every call on every number of ranks, and what happens when a rank dies, freezes or is late.
+#include <fcntl.h>
 #include <lopt/comm.h>
 
 extern "C" {
 #include "csrc/comm/peers.h"
+#include "csrc/comm/wait.h"
 }
 #include "tests/dist/support.h"
 
@@ -38,6 +40,34 @@ TEST(Comm, AutoTakesWhatTheProcessWasStartedBy) {
     EXPECT_TRUE(has(foreign.err, "4 processes were started by a launcher that")) << foreign.err;
     const Outcome two = mpirun(2, {worker, "collectives", "auto"});
     EXPECT_TRUE(has(two.out, "rank 1 of 2")) << two.out << two.err;
+}
+
+// A process that waits for a word, two seconds at most, and is stopped for three meanwhile.
+TEST(Comm, TimeForWhichAProcessWasStoppedIsNotWaited) {
+    int word[2];
+    ASSERT_EQ(pipe2(word, O_NONBLOCK), 0);
+    const pid_t child = fork();
+    if (child == 0) {
+        const watch_kind nobody = {[](comm_watch *) {}, [](comm_watch *, char *) {}, [](comm_watch *) { return -1; },
+                                   [](comm_watch *) { return -1; }, 0.0};
+        comm_watch watch = {&nobody, 0, 1, 2.0, nullptr};
+        const comm_poll came = [](void *end, int *done) {
+            char letter;
+            *done = read(*static_cast<int *>(end), &letter, 1) == 1;
+            return LOPT_OK;
+        };
+        _exit(comm_wait(&watch, "a test", came, &word[0]) == LOPT_OK ? 0 : 1);
+    }
+    wait_ms(100);
+    kill(child, SIGSTOP);
+    wait_ms(3000);
+    kill(child, SIGCONT);
+    wait_ms(100);
+    EXPECT_EQ(write(word[1], "w", 1), 1);
+    int status = 0;
+    waitpid(child, &status, 0);
+    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    close(word[0]), close(word[1]);
 }
 
 TEST(Comm, ArgumentsAreChecked) {

@@ -1,6 +1,6 @@
 /* A stand-in for NCCL and the CUDA runtime, so that the communicator's own code runs where there is no GPU: the same functions, over shared
  * memory of one host. "Device memory" is malloc'ed and remembered, and a collective on anything else is refused as NCCL would; what is enqueued
- * moves on only while the stream is queried, and never blocks. FAKE_NCCL_DEVICES: how many GPUs there are (8). */
+ * moves on only while the stream is queried, and blocks in copies to the host alone. FAKE_NCCL_DEVICES: how many GPUs there are (8). */
 #include <cuda_runtime_api.h>
 #include <fcntl.h>
 #include <nccl.h>

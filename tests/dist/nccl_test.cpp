@@ -257,4 +257,32 @@ TEST(Nccl, WhatIsMissingIsSaid) {
     EXPECT_TRUE(told);
 }
 
+TEST(Nccl, RanksThatAreShownOneGpuEachAreTaken) {
+    NEEDS_NCCL();
+    for (const Outcome &r :
+         torchrun(2, {worker, "collectives", "nccl"}, nullptr, {{"FAKE_NCCL_DEVICES", "1"}, {"CUDA_VISIBLE_DEVICES", "0"}}))
+        EXPECT_EQ(r.status, 0) << r.err;
+}
+
+TEST(Nccl, ARankOfAnotherJobIsTurnedAway) {
+    NEEDS_NCCL();
+    const FreePort port;
+    const auto rank = [&](const char *number, const char *job) {
+        Environment e = fake();
+        e.insert(e.end(), {{"RANK", number}, {"WORLD_SIZE", "2"}, {"MASTER_ADDR", "127.0.0.1"}, {"MASTER_PORT", port.text()}});
+        e.push_back({"TORCHELASTIC_RUN_ID", job});
+        return execute({worker, "collectives", "nccl"}, nullptr, e);
+    };
+    Outcome first, second;
+    std::thread host([&] { first = rank("0", "a"); }), own([&] {
+        const Outcome other = rank("1", "b");
+        EXPECT_NE(other.status, 0);
+        EXPECT_TRUE(has(other.err, "turned away as no rank of its job")) << other.err;
+        second = rank("1", "a");
+    });
+    host.join(), own.join();
+    EXPECT_EQ(first.status, 0) << first.err;
+    EXPECT_EQ(second.status, 0) << second.err;
+}
+
 } // namespace

@@ -117,9 +117,9 @@ void Warp::signal(const Instruction &i, uint32_t lanes) {
         if (!writes) return;
         noticed_ = noticed_ || !reads || given != 0;
         t.watched->write_signal(s, now(l), t.at, old + given,
-                                !i.releases  ? Hands::NOTHING
-                                : i.acquires ? Hands::MORE
-                                             : Hands::ANEW);
+                                reads        ? (i.releases ? Hands::MORE : Hands::NOTHING)
+                                : i.releases ? Hands::ANEW
+                                             : Hands::NOTHING_ANY_MORE);
     });
 }
 

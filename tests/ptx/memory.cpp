@@ -105,6 +105,7 @@ void Watched::write_signal(Stretches &s, const Moment &m, size_t at, uint32_t nu
     note(s, &w.uses.written, m);
     if (hands == Hands::ANEW) w.handed = *m.known;
     else if (hands == Hands::MORE) learn(&w.handed, *m.known);
+    else if (hands == Hands::NOTHING_ANY_MORE) w.handed = {};
     std::memcpy(data.data() + at, &number, sizeof number);
 }
 

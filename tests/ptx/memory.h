@@ -79,7 +79,8 @@ struct Word {
     Place uses;
     Clock handed; // to who acquires it; nothing comes of what an earlier launch handed, as stretches have other numbers now
 };
-enum class Hands { NOTHING, MORE, ANEW }; // of what the writer's block knows: nothing, in addition to what the word has, or instead
+// Of what the writer's block knows: nothing, in addition to what the word has, or instead of that; or nothing at all, not what the word had either.
+enum class Hands { NOTHING, MORE, ANEW, NOTHING_ANY_MORE };
 
 // Bytes with a record of their uses: an allocation, or a block's shared memory.
 class Watched {

@@ -166,15 +166,20 @@ private:
         else i->operation = arithmetic(name);
     }
 
+    // Words by which blocks signal: loads, stores and sums of u32 in global memory, of every order that they can have.
     static bool is_signal(const std::string &name, Instruction *i) {
-        const std::string add = ".gpu.global.add.u32";
-        i->releases = name == "st.release.gpu.global.u32" || name == "atom.acq_rel" + add;
-        i->acquires = name == "ld.acquire.gpu.global.u32" || name == "atom.acq_rel" + add;
-        return i->releases || i->acquires || name == "atom.relaxed" + add || name == "ld.relaxed.gpu.global.u32";
+        const std::string kind = name.substr(0, name.find('.')),
+                          order = name.substr(kind.size(), name.find('.', kind.size() + 1) - kind.size());
+        const bool store = kind == "st", sum = kind == "atom";
+        if (name != kind + order + ".gpu.global" + (sum ? ".add.u32" : ".u32") || (!store && !sum && kind != "ld")) return false;
+        i->acquires = !store && (order == ".acquire" || (sum && order == ".acq_rel"));
+        i->releases = (store || sum) && (order == ".release" || (sum && order == ".acq_rel"));
+        i->reads_signal = !store;
+        return i->acquires || i->releases || order == ".relaxed";
     }
 
     static bool has_result(const Instruction &i) {
-        if (i.kind == Kind::SIGNAL) return i.acquires || !i.releases; // all but st
+        if (i.kind == Kind::SIGNAL) return i.reads_signal;
         return i.kind != Kind::STORE && i.kind != Kind::SLEEP && i.kind != Kind::BARRIER && i.kind != Kind::WARP_BARRIER;
     }
 

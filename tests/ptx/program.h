@@ -52,7 +52,7 @@ struct Instruction {
     Space space = Space::GLOBAL;
     unsigned bytes = 0;     // of an element of a load or store
     bool is_signed = false; // ... that is extended
-    bool acquires = false, releases = false;
+    bool acquires = false, releases = false, reads_signal = false;
     int address = -1;        // the register with the address
     int64_t offset = 0;      // to be added to it
     size_t target = 0;       // of a branch

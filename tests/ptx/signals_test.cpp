@@ -22,6 +22,11 @@ const std::string COUNT = "atom.acq_rel.gpu.global.add.u32 %r20, [%rd1], 1;\n",
                   LOOK = "atom.acq_rel.gpu.global.add.u32 %r20, [%rd1], 0;\n";
 const std::string COUNT_RELAXED = "atom.relaxed.gpu.global.add.u32 %r20, [%rd1], 1;\n";
 const std::string LOOK_RELAXED = "atom.relaxed.gpu.global.add.u32 %r20, [%rd1], 0;\n";
+const std::string COUNT_ACQUIRE = "atom.acquire.gpu.global.add.u32 %r20, [%rd1], 1;\n",
+                  COUNT_RELEASE = "atom.release.gpu.global.add.u32 %r20, [%rd1], 1;\n";
+const std::string LOOK_ACQUIRE = "atom.acquire.gpu.global.add.u32 %r20, [%rd1], 0;\n",
+                  LOOK_RELEASE = "atom.release.gpu.global.add.u32 %r20, [%rd1], 0;\n";
+const std::string SET = "st.relaxed.gpu.global.u32 [%rd1], 1;\n";
 const std::string SEE = "ld.relaxed.gpu.global.u32 %r20, [%rd1];\n"; // a look that orders nothing
 const std::string WRITE = "add.s32 %r7, %r1, 7;\nst.global.u32 [%rd3+256], %r7;\n", READ = "ld.global.u32 %r8, [%rd3+256];\n";
 const std::string WRITE_OTHER = "add.s32 %r7, %r1, 70;\nst.global.u32 [%rd3+256], %r7;\n",
@@ -71,6 +76,10 @@ TEST(PtxSignals, CarryAMessageBetweenBarriers) {
     expect_seen(blocks({first(RELEASE) + WRITE + BARRIER, wait(ACQUIRE) + read}), 2, RACE);
     expect_seen(blocks({WRITE + BARRIER + first(COUNT_RELAXED), wait(ACQUIRE) + read}), 2, RACE);
     expect_seen(blocks({sent, wait(LOOK_RELAXED) + read}), 2, RACE);
+    expect_fine(blocks({WRITE + BARRIER + first(COUNT_RELEASE), wait(LOOK_ACQUIRE) + read}), 2, message_is_there);
+    expect_seen(blocks({WRITE + BARRIER + first(COUNT_ACQUIRE), wait(ACQUIRE) + read}), 2, RACE);
+    expect_seen(blocks({sent, wait(LOOK_RELEASE) + read}), 2, RACE);
+    expect_seen(blocks({WRITE + BARRIER + first(SET), wait(ACQUIRE) + read}), 2, "reads what another thread writes");
     expect_seen(blocks({sent, wait(SEE) + read}), 2, "reads what another thread writes");
     expect_fine(blocks({sent, wait(SEE) + first(ACQUIRE) + read}), 2, message_is_there);
     // not even for the thread that signals, or the one that looks
