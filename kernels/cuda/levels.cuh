@@ -6,11 +6,14 @@
 #include "kernels/cell/guard.h"
 #include "kernels/cuda/block.cuh"
 
-/* Where a block sums and multiplies; shared. */
+/* Where a block first sums, then multiplies; shared. So small that ten fit an A100's multiprocessor (APPLY_RESIDENT). */
 struct level_scratch {
-    double rows[GPU_ROWS][GPU_COLUMNS_MAX], total[GPU_COLUMNS_MAX];
+    union { /* sum_columns and dense_gru_forward end with a barrier */
+        double rows[GPU_ROWS][GPU_COLUMNS_MAX];
+        dense_gru_scratch gru;
+    };
+    double total[GPU_COLUMNS_MAX];
     float mean[GPU_COLUMNS_MAX];
-    dense_gru_scratch gru;
 };
 
 /* Sums of a span of chunks, so that a tensor of billions is not left to one block's summing. */
