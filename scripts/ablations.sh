@@ -1,6 +1,6 @@
 #!/bin/sh
 # What the parts of the optimizer bring, and what the estimators bring, at equal cost of meta-training: trains variants of the first
-# stage, each from fresh weights on the same tasks, and judges them side by side on tasks that are neither trained on nor held out.
+# stage, each from fresh weights on the same tasks, and judges them side by side on twelve tasks, none held out and two of them trained on.
 # Usage: scripts/ablations.sh [DIR] [ITERATIONS] [DRAWS]      (default: runs/ablations 2500 1; 20 to 30 minutes on two cores for each draw)
 #   A variant that is trained is not trained again. The table is left in DIR/table.txt, means over the draws in DIR/draws.txt. DIR must not
 #   hold spaces. LOPT names the command (default: build/lopt), LOPT_LIB the library (default: build/liblopt.so).

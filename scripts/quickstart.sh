@@ -1,6 +1,6 @@
 #!/bin/sh
 # From a fresh machine to a learned optimizer of one's own and a report on it: installs what is missing, builds, meta-trains for some
-# three minutes on two cores, evaluates against tuned baselines on tasks that the training never saw.
+# three minutes on two cores, evaluates against tuned baselines on tasks that are not in the lists of the training.
 # Run it again and it goes on where it was stopped; what is done is not done twice.
 set -eu
 caller=$PWD
@@ -65,5 +65,5 @@ set --
 [ -z "$iterations" ] || set -- -- --set "iterations=$iterations"
 step scripts/train-stages.sh "$out" configs/stage-1.json configs/stage-2.json "$@"
 
-echo "Evaluating on tasks that it never saw, beside baselines tuned on each of them ..."
+echo "Evaluating on tasks that are not in its lists, beside baselines tuned on each of them ..."
 step $lopt eval --weights "trained=$out/weights.safetensors" --untrained --seeds 3 --out "$out/eval"

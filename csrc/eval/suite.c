@@ -6,8 +6,8 @@
 #include "base/status.h"
 #include "lopt/meta.h"
 
-/* Real digits and other held-out tasks, three families that the quick training configurations leave out, and a new shape of one that they
- * have. Small enough that all sweeps take half a minute on two cores. */
+/* Real digits and other held-out tasks, three families that the quick training configurations leave out (one is in them as a term of sums), and a
+ * new shape of one that they have. Small enough that all sweeps take half a minute on two cores. */
 static const char *const quick_specs[] = {
     "digits_softmax", "digits_mlp",      "teacher_mlp",    "factorisation",  "poisson_regression",
     "rosenbrock_100", "styblinski_tang", "sparse_softmax", "matmul:n=2,k=7", "mlp:inputs=10,hidden=12,batch=32"};
