@@ -29,7 +29,7 @@ static const cli_syntax syntax = {
     "meta-loss.\v"
     "Progress goes to stderr. Ctrl-C (or SIGTERM) writes a checkpoint and ends with status 130 (143), since the job is not "
     "finished; --resume goes on from there with the same bits as if it had never stopped. A second Ctrl-C ends at once. SIGUSR1 "
-    "counts as SIGTERM; mpirun hands it on, where it gives its processes one second after Ctrl-C. Status 2: the arguments or the configuration "
+    "does as SIGTERM, with status 138; mpirun hands it on, where it gives its processes one second after Ctrl-C. Status 2: the arguments or the configuration "
     "are wrong; 1: anything else failed, and another try may not.\n\n"
     "Under mpirun or srun the processes are one job: they share the particles, and files are the same to the bit for any number of "
     "processes and threads; --resume takes any number too. If a process dies or freezes, the job ends; go on with --resume.\n\n"

@@ -15,7 +15,7 @@ typedef struct command {
 static const command commands[] = {
     {"train", "meta-train a learned optimizer on many small tasks", command_train},
     {"eval", "judge learned optimizers against tuned baselines, and write a report", command_eval},
-    {"bench", "measure speed: optimizer steps, and unrolls with their adjoint", command_bench},
+    {"bench", "measure: optimizer steps, unrolls, estimators, and the exchange between processes", command_bench},
     {"tasks", "list the task families, or show one task", command_tasks},
     {"info", "show what is in a weights file, or what this build can do", command_info},
 };
@@ -25,14 +25,15 @@ static int show_help(void) {
     printf("Usage: lopt COMMAND [OPTION...]\n\n"
            "Learned optimizers: update rules that are small recurrent networks with trained weights.\n\n");
     for (size_t i = 0; i < COMMANDS; i++) printf("  %-7s %s\n", commands[i].name, commands[i].summary);
-    printf("\n  lopt COMMAND --help explains a command; lopt --version shows the version.\n\n"
-           "Exit status: 0 if the job did what was asked, 1 if it failed, 2 for a wrong command line, 128 + N if signal N\n"
-           "stopped it. Errors go to stderr. OMP_NUM_THREADS sets the number of threads; no result depends on it.\n"
-           "LOPT_ISA=avx2 or baseline takes a lesser instruction set than the machine's best.\n\n"
-           "Examples:\n"
-           "  lopt train --config configs/stage-1.json --out runs/first\n"
-           "  lopt eval --untrained runs/first/weights.safetensors\n"
-           "  lopt info runs/first/weights.safetensors\n");
+    printf(
+        "\n  lopt COMMAND --help explains a command; lopt --version shows the version.\n\n"
+        "Exit status: 0 if the job did what was asked, 1 if it failed, 2 for a wrong command line or configuration,\n"
+        "128 + N if signal N stopped it. Errors go to stderr. OMP_NUM_THREADS sets the number of threads; no result depends on it.\n"
+        "LOPT_ISA=avx2 or baseline takes a lesser instruction set than the machine's best.\n\n"
+        "Examples:\n"
+        "  lopt train --config configs/stage-1.json --out runs/first\n"
+        "  lopt eval --untrained runs/first/weights.safetensors\n"
+        "  lopt info runs/first/weights.safetensors\n");
     return cli_finish_output(CLI_DONE);
 }
 

@@ -38,7 +38,7 @@ extern "C" {
 typedef enum lopt_status {
     LOPT_OK = 0,
     LOPT_ERR_ARGUMENT,    /* an argument is NULL, out of bounds or contradicts another */
-    LOPT_ERR_CONFIG,      /* a configuration key or value is unknown or out of bounds */
+    LOPT_ERR_CONFIG,      /* a configuration, or what a launcher sets, is missing, malformed, unknown or out of bounds */
     LOPT_ERR_MEMORY,      /* the machine or the device has no memory left for it */
     LOPT_ERR_UNSUPPORTED, /* right, but not in this build or not on this device */
     LOPT_ERR_DEVICE,      /* the device or its driver failed */

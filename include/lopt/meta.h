@@ -46,7 +46,7 @@ LOPT_API const size_t *lopt_task_counts(const lopt_task *t);
 LOPT_API int lopt_weights_tensor(const lopt_weights *w, size_t index, const char **name, size_t *offset, size_t shape[2]);
 /* Size or flag by its option name ("param", "attention", ..., and "guard"); -1 for an unknown one. */
 LOPT_API int lopt_weights_option(const lopt_weights *w, const char *name);
-/* JSON object of the file's provenance; NULL if it has none. Owned by w. */
+/* JSON object that says where they come from; NULL if their file does not. Owned by w. */
 LOPT_API const char *lopt_weights_provenance(const lopt_weights *w);
 
 /* ---- Training ------------------------------------------------------------------------------------------------------------ */
@@ -149,7 +149,7 @@ typedef struct lopt_eval_options {
     size_t steps;          /* 1000: the horizon */
     size_t seeds;          /* 5 */
     uint64_t seed;         /* 0 */
-    const char *out_dir;   /* report.html, results.json, results.csv are written here; created */
+    const char *out_dir;   /* report.html, results.json, results.csv, summary.svg are written here; created */
     const char *cache_dir; /* NULL: out_dir/cache. Baseline sweeps are kept here, keyed by task, its data, steps and seeds */
     lopt_eval_fn progress; /* NULL: none. Non-zero: stop with what is finished cached, LOPT_OK and *stopped = 1 */
     void *self;
