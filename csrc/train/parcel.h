@@ -14,7 +14,7 @@ typedef struct parcel {
     const float *values; /* [floats], where this rank has them */
 } parcel;
 
-parcel parcel_of(const particle *p, float *room); /* room [particle_floats] is filled, and borrowed */
+parcel parcel_of(const particle *p, float *room); /* room [parcel_floats] is filled, and borrowed */
 size_t parcel_floats(const particle *p);
 /* The particle's task and an episode not started, with what is left of it as the row says. */
 lopt_status parcel_prepare(const train_config *c, const corpus *tasks, const weight_layout *layout, const parcel *from,

@@ -1,5 +1,5 @@
 /* The parameter RNN's weights as the cell reads them: pointers into the flat vector, and the scalars.
- * The same struct with pointers into accumulators receives their gradients (gradient_view). */
+ * cell_gradient receives their gradients. */
 #ifndef LOPT_CELL_WEIGHTS_VIEW_H
 #define LOPT_CELL_WEIGHTS_VIEW_H
 

@@ -95,7 +95,7 @@ typedef struct cpu_kernels {
 const cpu_kernels *cpu_kernels_current(void);
 const cpu_kernels *cpu_kernels_of(cpu_isa isa);
 
-/* alpha at the start of a run, section 3 of the format: log lo + (log hi - log lo)(U_tensor + U_parameter)/2. Fills the log learning
+/* alpha at the start of a run: log lo + (log hi - log lo)(U_tensor + U_parameter)/2. Fills the log learning
  * rate of n parameters of tensor `tensor`, and h from the initial state; averages are zeroed. state 64-byte aligned, block layout. */
 void step_initial_state(const prepared_weights *w, int lanes, uint64_t seed, double lr_min, double lr_max, size_t tensor, size_t n,
                         float *state);
