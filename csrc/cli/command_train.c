@@ -28,7 +28,7 @@ static const cli_syntax syntax = {
     "Meta-train a learned optimizer: run it on many small tasks side by side, and improve its weights by the gradient of the "
     "meta-loss.\v"
     "Progress goes to stderr. Ctrl-C (or SIGTERM) writes a checkpoint and ends with status 130 (143), since the job is not "
-    "finished; --resume goes on from there with the same bits as if it had never stopped. A second Ctrl-C ends at once. SIGUSR1 "
+    "finished; --resume goes on from there with the same bits as if it had never stopped. A second Ctrl-C ends a process that is alone at once. SIGUSR1 "
     "does as SIGTERM, with status 138; mpirun hands it on, where it gives its processes one second after Ctrl-C. Status 2: the arguments or the configuration "
     "are wrong; 1: anything else failed, and another try may not.\n\n"
     "Under mpirun or srun the processes are one job: they share the particles, and files are the same to the bit for any number of "
