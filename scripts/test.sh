@@ -98,6 +98,7 @@ for isa in avx2 baseline; do
     done
 done
 check "installed package" sh tests/install/run.sh build
+check "variants of GPU code" python3 scripts/gpu-variants.py --check
 check "scripts explain themselves" sh tests/scripts/usage_test.sh
 check "the ends of a Slurm job" sh tests/scripts/launch_slurm_test.sh
 check "training in stages" sh tests/scripts/train_stages_test.sh build

@@ -33,7 +33,7 @@ int command_bench(int argc, char **argv) {
     const char *names[BENCHMARKS];
     if (argc < 2)
         return cli_error(CLI_USAGE, "say what to measure: lopt bench step, unroll, estimators or comm; --help on each explains");
-    if (strcmp(argv[1], "--help") == 0) return help();
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) return help();
     for (int i = 0; i < BENCHMARKS; i++) {
         if (strcmp(argv[1], benchmarks[i].name) == 0) return benchmarks[i].run(argc - 1, argv + 1);
         names[i] = benchmarks[i].name;

@@ -15,6 +15,7 @@ TEST(Cli, HelpOfEveryCommand) {
                                                     {"bench", "step"},
                                                     {"bench", "unroll"},
                                                     {"bench", "estimators"},
+                                                    {"bench", "comm"},
                                                     {"tasks"},
                                                     {"info"}}) {
         std::vector<std::string> arguments = command;
@@ -24,6 +25,8 @@ TEST(Cli, HelpOfEveryCommand) {
         EXPECT_TRUE(has(r.out, "Usage: lopt")) << r.out;
         EXPECT_EQ(r.err, "");
         for (const std::string &word : command) EXPECT_TRUE(has(r.out, word));
+        arguments.back() = "-h";
+        EXPECT_EQ(lopt(arguments).out, r.out);
         const std::regex file("(configs|weights)/[a-z0-9.-]+\\.(json|safetensors)"); // what the examples name is there
         for (std::sregex_iterator f(r.out.begin(), r.out.end(), file), end; f != end; ++f)
             EXPECT_TRUE(std::filesystem::exists(LOPT_SOURCE_DIR "/" + f->str())) << f->str();
