@@ -47,8 +47,11 @@ size_t backward_scratch_floats(const unroll_run *r) {
 
 /* inverse_rms^3 / n * sum theta_adj move: how each direction feels the tensor's RMS (rule 10). */
 static float rms_pull(const unroll_run *r, const float *adj, const float *move, size_t n, float inverse) {
-    double inverse3 = (double)inverse * (double)inverse * (double)inverse;
-    return (float)(inverse3 / (double)n * r->kernels->dot(adj, move, n));
+    const double inverse3 = (double)inverse * (double)inverse * (double)inverse;
+    double sum = 0.0;
+    for (size_t first = 0; first < n; first += STEP_CHUNK)
+        sum += r->kernels->dot(adj + first, move + first, chunk_length(n, first));
+    return (float)(inverse3 / (double)n * sum);
 }
 
 /* Rules 13 back to 1 for tensor i. */
@@ -97,13 +100,6 @@ static void tensor_backward(const unroll_run *r, const prepared_weights *w, size
     r->kernels->biases_backward(w, &biases);
 }
 
-static float mean_log_lr_of(const unroll_run *r, const float *state) {
-    double sum = 0.0;
-    for (size_t i = 0; i < r->num_tensors; i++)
-        sum += r->kernels->sum_log_lr(r->layout.dims, state + r->state_at[i], r->param_at[i + 1] - r->param_at[i]);
-    return (float)(sum / (double)r->total);
-}
-
 /* theta and phi after the step pull on theta before it; the gradient that was taken pulls on phi before it, through the task's Hessian. */
 static lopt_status params_backward(const unroll_run *r, const unroll_window_args *w, uint64_t step, const float *phi, adjoints *a) {
     const int attention = r->layout.dims.attention;
@@ -126,7 +122,7 @@ static lopt_status step_backward(const unroll_run *r, const prepared_weights *w,
     for (size_t j = 0; j < r->total; j++) a->theta[j] += tape[t->loss_pull + j];
     gru_backward_args global = {{tape + t->global_input, tape + t->global_gates}, a->v, a->mean_u, a->bias_global, a->sums};
     r->kernels->global_rnn_backward(w, &global);
-    const float mean = mean_log_lr_of(r, tape + t->state);
+    const float mean = run_mean_log_lr(r, tape + t->state);
     a->rho = 0.0;
     for (size_t i = 0; i < r->num_tensors; i++) tensor_backward(r, w, i, step == 0, t, tape, after, mean, a);
     a->mean_log_lr = (float)(-a->rho / (double)r->total);

@@ -71,10 +71,14 @@ static step_scratch scratch_of(const unroll_run *r, float *at) {
     return s;
 }
 
-static float mean_log_lr(const unroll_run *r) {
+float run_mean_log_lr(const unroll_run *r, const float *state) {
+    const size_t C = (size_t)dims_state(r->layout.dims);
     double sum = 0.0;
-    for (size_t i = 0; i < r->num_tensors; i++)
-        sum += r->kernels->sum_log_lr(r->layout.dims, r->state + r->state_at[i], r->param_at[i + 1] - r->param_at[i]);
+    for (size_t i = 0; i < r->num_tensors; i++) {
+        const size_t n = r->param_at[i + 1] - r->param_at[i];
+        for (size_t first = 0; first < n; first += STEP_CHUNK)
+            sum += r->kernels->sum_log_lr(r->layout.dims, state + r->state_at[i] + first * C, chunk_length(n, first));
+    }
     return (float)(sum / (double)r->total);
 }
 
@@ -89,7 +93,7 @@ static void tensor_cells(unroll_run *r, const prepared_weights *w, size_t i, con
         step_sums sums;
         const size_t at = r->param_at[i] + first;
         float *state = r->state + r->state_at[i] + first * (size_t)C;
-        step_forward_args a = {n - first < STEP_CHUNK ? n - first : STEP_CHUNK,
+        step_forward_args a = {chunk_length(n, first),
                                state,
                                state,
                                grad + at,
@@ -114,7 +118,7 @@ void run_step(unroll_run *r, const prepared_weights *w, const float *grad, float
     const lopt_dims d = r->layout.dims;
     const int F = d.param + dims_features(d);
     const step_scratch s = scratch_of(r, scratch);
-    const float mean = mean_log_lr(r);
+    const float mean = run_mean_log_lr(r, r->state);
     memset(s.mean_u, 0, (size_t)d.tensor * sizeof(float));
     for (size_t i = 0; i < r->num_tensors; i++) {
         const size_t n = r->param_at[i + 1] - r->param_at[i], at = r->param_at[i];

@@ -49,6 +49,11 @@ tape_layout tape_layout_make(const unroll_run *r, int with_gradient);
 lopt_status workspace_reserve(unroll_workspace *ws, size_t tape_floats, size_t scratch_floats);
 lopt_status workspace_sums(unroll_workspace *ws, const prepared_weights *w, gradient_sums **out);
 
+/* Long sums are of floats within STEP_CHUNK parameters, as the optimizer forms them, and of doubles beyond. */
+static inline size_t chunk_length(size_t n, size_t first) { return n - first < STEP_CHUNK ? n - first : STEP_CHUNK; }
+/* mean(alpha) over all tensors of a state [state_total]. */
+float run_mean_log_lr(const unroll_run *r, const float *state);
+
 /* Floats of the forward pass's scratch. */
 size_t forward_scratch_floats(const unroll_run *r);
 /* One step forward (rules 1-14) at the gradient `grad`; tape NULL: nothing is kept. */

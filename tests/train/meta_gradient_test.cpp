@@ -232,4 +232,52 @@ TEST(MetaGradient, NoHessianMeansFirstOrderOnly) {
     EXPECT_EQ(lopt_meta_gradient(w.p, task.p, &o, &loss, gradient.data()), LOPT_OK) << lopt_last_error();
 }
 
+// 0.5 sum c x^2 over one tensor, in which the same parameters stand again and again.
+struct RepeatedTask {
+    static constexpr size_t period = 4096;
+    size_t count;
+    static float curvature(size_t i) { return 1.5f + std::sin(float(i % period)); }
+    static int init(void *self, uint64_t, float *const *params) {
+        for (size_t i = 0; i < static_cast<RepeatedTask *>(self)->count; i++)
+            params[0][i] = std::cos(1.3f * float(i % period)) + 0.1f;
+        return 0;
+    }
+    static int loss_grad(void *self, uint64_t, uint64_t, const float *const *params, double *loss, float *const *grads) {
+        *loss = 0.0;
+        for (size_t i = 0; i < static_cast<RepeatedTask *>(self)->count; i++) {
+            const float x = params[0][i], g = curvature(i) * x;
+            *loss += 0.5 * double(g) * x;
+            if (grads) grads[0][i] = g;
+        }
+        return 0;
+    }
+};
+
+std::vector<float> gradient_of_repeated(size_t count, double *loss) {
+    RepeatedTask repeated = {count};
+    lopt_task_ops ops = {};
+    ops.struct_size = sizeof ops, ops.num_tensors = 1, ops.counts = &repeated.count;
+    ops.init = RepeatedTask::init, ops.loss_grad = RepeatedTask::loss_grad;
+    Weights w;
+    Task task;
+    EXPECT_EQ(lopt_weights_init("param=2,tensor=2,global=2,scales=2,attention=0", 5, &w.p), LOPT_OK) << lopt_last_error();
+    EXPECT_EQ(lopt_task_from_ops(&ops, &repeated, &task.p), LOPT_OK) << lopt_last_error();
+    lopt_unroll_options o = LOPT_UNROLL_OPTIONS_INIT;
+    o.steps = 3;
+    o.second_derivatives = 0;
+    o.init_lr_min = o.init_lr_max = 1e-3;
+    std::vector<float> gradient(lopt_weights_count(w.p));
+    EXPECT_EQ(lopt_meta_gradient(w.p, task.p, &o, loss, gradient.data()), LOPT_OK) << lopt_last_error();
+    return gradient;
+}
+
+// All means are the same then, and what they are differentiated through: a sum of floats over so many would not be.
+TEST(MetaGradient, IsAsExactForLongTensors) {
+    double expected = 0.0, loss = 0.0;
+    const std::vector<float> once = gradient_of_repeated(RepeatedTask::period, &expected);
+    const std::vector<float> often = gradient_of_repeated(300 * RepeatedTask::period, &loss);
+    EXPECT_NEAR(loss, expected, 2e-6 * std::fabs(expected));
+    EXPECT_LT(norm_of_difference(often, once), 1.5e-4 * norm(once)); // what is left are the sums of the weights' gradients
+}
+
 } // namespace
