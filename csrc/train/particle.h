@@ -17,7 +17,7 @@ typedef struct particle {
 /* What one window of a particle gave. */
 typedef struct particle_report {
     double meta_loss; /* capped: a diverged particle counts for the cap */
-    int diverged;     /* 1: something was not finite; no gradient */
+    int diverged;     /* 1: something was not finite, or beyond 1e18 in the meta-gradient; no gradient */
     int restarted;    /* 1: this run has ended, the next window begins another */
     size_t bounded, spec;
     double setup;   /* processor time that setting its task up took; 0: that was done before */

@@ -187,6 +187,30 @@ TEST(MetaGradient, NonFiniteEndsTheRun) {
     expect_the_end(quadratic, bad_pull);
 }
 
+// The pull of the loss after the only step, and so the gradient, is beyond what a step would take.
+TEST(MetaGradient, MayBeLarge) {
+    QuadraticTask quadratic({1, 0, 0, 1}, {0, 0}, {1, 1});
+    lopt_task_ops ops = quadratic.ops();
+    ops.full_loss_grad = [](void *self, const float *const *params, double *loss, float *const *grads) {
+        const int failed = QuadraticTask::whole(self, params, loss, grads);
+        if (grads) grads[0][0] = 1e25f;
+        return failed;
+    };
+    Weights w;
+    Task task;
+    ASSERT_EQ(lopt_weights_init(nullptr, 1, &w.p), LOPT_OK);
+    ASSERT_EQ(lopt_task_from_ops(&ops, &quadratic, &task.p), LOPT_OK);
+    double alone = 0.0, loss = 0.0;
+    std::vector<float> gradient(lopt_weights_count(w.p));
+    lopt_unroll_options o = LOPT_UNROLL_OPTIONS_INIT;
+    o.steps = 1;
+    ASSERT_EQ(lopt_meta_gradient(w.p, task.p, &o, &alone, nullptr), LOPT_OK) << lopt_last_error();
+    ASSERT_EQ(lopt_meta_gradient(w.p, task.p, &o, &loss, gradient.data()), LOPT_OK) << lopt_last_error();
+    EXPECT_EQ(loss, alone);
+    EXPECT_GT(norm(gradient), 1e19);
+    EXPECT_LT(norm(gradient), 1e30);
+}
+
 #ifdef __x86_64__
 // Whether the caller's program reads subnormal numbers as 0 does not matter: here the start itself is made of them.
 TEST(MetaGradient, IsTheSameWhateverTheProgramsRounding) {
