@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "base/status.h"
 #include "csrc/comm/agree.h"
+#include "csrc/optimizer/subnormals.h"
 
 /* ---- Who has which --------------------------------------------------------------------------------------------------------- */
 
@@ -174,17 +175,23 @@ static lopt_status exchange_slices(shards *s, const float *gradients) {
 
 enum { ADDED_TOGETHER = 256 }; /* sums that do not wait for each other; each is over the particles in order */
 
+/* Columns [begin, begin + width) of rows [n][slice] to means. */
+static __attribute__((noinline)) void add_up_columns(const shards *s, size_t begin, size_t width, float *out) {
+    double sum[ADDED_TOGETHER] = {0.0};
+    for (size_t p = 0; p < s->n; p++)
+        for (size_t j = 0; j < width; j++) sum[j] += s->rows[p][begin + j];
+    for (size_t j = 0; j < width; j++) out[begin + j] = (float)(sum[j] / (double)s->n);
+}
+
 /* rows [n][slice] to means [slice]. */
 static void add_up(const shards *s, size_t slice, float *out) {
 #ifdef _OPENMP
 #pragma omp parallel for schedule(static)
 #endif
     for (size_t begin = 0; begin < slice; begin += ADDED_TOGETHER) {
-        const size_t width = slice - begin < ADDED_TOGETHER ? slice - begin : ADDED_TOGETHER;
-        double sum[ADDED_TOGETHER] = {0.0};
-        for (size_t p = 0; p < s->n; p++)
-            for (size_t j = 0; j < width; j++) sum[j] += s->rows[p][begin + j];
-        for (size_t j = 0; j < width; j++) out[begin + j] = (float)(sum[j] / (double)s->n);
+        const unsigned mode = subnormals_on(); /* threads may come with that of whoever made them */
+        add_up_columns(s, begin, slice - begin < ADDED_TOGETHER ? slice - begin : ADDED_TOGETHER, out);
+        subnormals_restore(mode);
     }
 }
 

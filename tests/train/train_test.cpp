@@ -259,6 +259,36 @@ TEST(Train, SameBitsWhateverTheProgramsRounding) {
     ASSERT_EQ(status, LOPT_OK) << lopt_last_error();
     EXPECT_TRUE(checkpoint_in(dir / "kept", 12) == checkpoint_in(dir / "flushed", 12));
 }
+#ifdef _OPENMP
+// Nor does it matter in its threads. Here some are among the meta-gradients.
+TEST(Train, SameBitsWhateverItsThreadsRounding) {
+    ScratchDir dir;
+    const std::vector<std::string> tiny = {"iterations=1",
+                                           "particles=4",
+                                           "tasks=quadratic:n=3,sparse=0.9",
+                                           "init_lr.min=1e-14",
+                                           "init_lr.max=1e-14",
+                                           "window.min=3",
+                                           "window.max=3",
+                                           "weights.options=param=8,tensor=8,global=8",
+                                           "clip.kind=none"};
+    auto set_all = [](unsigned bits) {
+#pragma omp parallel num_threads(3)
+        _mm_setcsr((_mm_getcsr() & ~0x8040u) | bits);
+    };
+    const int before = omp_get_max_threads();
+    omp_set_num_threads(3);
+    set_all(0);
+    const lopt_status kept = train(dir / "kept", tiny).status;
+    set_all(0x8040);
+    const lopt_status flushed = train(dir / "flushed", tiny).status;
+    set_all(0);
+    omp_set_num_threads(before);
+    ASSERT_EQ(kept, LOPT_OK) << lopt_last_error();
+    ASSERT_EQ(flushed, LOPT_OK) << lopt_last_error();
+    EXPECT_TRUE(checkpoint_in(dir / "kept", 1) == checkpoint_in(dir / "flushed", 1));
+}
+#endif
 #endif
 
 TEST(Train, GoesOnFromAWeightsFile) {
