@@ -28,6 +28,15 @@ static const float *chunk_gradients(const step_call *s, const chunk *c, float *b
     return buffer;
 }
 
+/* Not inlined, as all that stands between a change of the processor's mode and its end (subnormals.h). */
+#define IN_A_MODE static __attribute__((noinline))
+
+IN_A_MODE int chunk_usable(const step_call *s, size_t k) {
+    float buffer[STEP_CHUNK] __attribute__((aligned(64)));
+    const chunk *c = &s->opt->chunks[k];
+    return s->opt->kernels->all_finite(chunk_gradients(s, c, buffer), c->n);
+}
+
 /* 1 if no gradient holds a NaN, an infinity or an entry whose square would overflow. */
 static int gradients_usable(const step_call *s) {
     const cpu_optimizer *opt = s->opt;
@@ -36,9 +45,9 @@ static int gradients_usable(const step_call *s) {
 #pragma omp parallel for schedule(static) reduction(&& : usable) if (opt->num_chunks > 1)
 #endif
     for (size_t k = 0; k < opt->num_chunks; k++) {
-        float buffer[STEP_CHUNK] __attribute__((aligned(64)));
-        const chunk *c = &opt->chunks[k];
-        if (s->grads[c->tensor]) usable = usable && opt->kernels->all_finite(chunk_gradients(s, c, buffer), c->n);
+        const unsigned mode = subnormals_on(); /* each thread may come with that of whoever made it */
+        if (s->grads[opt->chunks[k].tensor]) usable = usable && chunk_usable(s, k);
+        subnormals_restore(mode);
     }
     return usable;
 }
@@ -133,40 +142,47 @@ static void chunk_apply(const step_call *s, const group *g, const chunk *c) {
     if (!attention || !direct) numbers_write(opt->common.param_type, a.phi, c->n, s->params[c->tensor], c->first);
 }
 
-static void group_step(const step_call *s, const group *g) {
+/* A thread's share of a group; only the rules' own loops read subnormal numbers as 0. */
+IN_A_MODE void group_share(const step_call *s, const group *g) {
     cpu_optimizer *opt = s->opt;
     const lopt_dims d = opt->common.layout.dims;
+#ifdef _OPENMP
+#pragma omp for schedule(static)
+#endif
+    for (size_t i = g->first_tensor; i < g->end_tensor; i++)
+        if (s->grads[i])
+            opt->kernels->biases(opt->weights, opt->u + i * padded(d.tensor), opt->v, opt->bias_param + i * padded(3 * d.param),
+                                 opt->bias_tensor + i * padded(3 * d.tensor));
+#ifdef _OPENMP
+#pragma omp for schedule(static)
+#endif
+    for (size_t k = g->first_chunk; k < g->end_chunk; k++)
+        if (s->grads[opt->chunks[k].tensor]) chunk_forward(s, g, k);
+#ifdef _OPENMP
+#pragma omp for schedule(static)
+#endif
+    for (size_t i = g->first_tensor; i < g->end_tensor; i++)
+        if (s->grads[i]) tensor_finish(s, i);
+#ifdef _OPENMP
+#pragma omp for schedule(static)
+#endif
+    for (size_t k = g->first_chunk; k < g->end_chunk; k++)
+        if (s->grads[opt->chunks[k].tensor]) chunk_apply(s, g, &opt->chunks[k]);
+}
+
+static void group_step(const step_call *s, const group *g) {
 #ifdef _OPENMP
 #pragma omp parallel if (g->end_chunk - g->first_chunk > 1)
 #endif
     {
-#ifdef _OPENMP
-#pragma omp for schedule(static)
-#endif
-        for (size_t i = g->first_tensor; i < g->end_tensor; i++)
-            if (s->grads[i])
-                opt->kernels->biases(opt->weights, opt->u + i * padded(d.tensor), opt->v, opt->bias_param + i * padded(3 * d.param),
-                                     opt->bias_tensor + i * padded(3 * d.tensor));
-#ifdef _OPENMP
-#pragma omp for schedule(static)
-#endif
-        for (size_t k = g->first_chunk; k < g->end_chunk; k++)
-            if (s->grads[opt->chunks[k].tensor]) chunk_forward(s, g, k);
-#ifdef _OPENMP
-#pragma omp for schedule(static)
-#endif
-        for (size_t i = g->first_tensor; i < g->end_tensor; i++)
-            if (s->grads[i]) tensor_finish(s, i);
-#ifdef _OPENMP
-#pragma omp for schedule(static)
-#endif
-        for (size_t k = g->first_chunk; k < g->end_chunk; k++)
-            if (s->grads[opt->chunks[k].tensor]) chunk_apply(s, g, &opt->chunks[k]);
+        const unsigned mode = subnormals_on();
+        group_share(s, g);
+        subnormals_restore(mode);
     }
 }
 
 /* Rule 14, over the tensors that took part. */
-static void global_finish(const step_call *s) {
+IN_A_MODE void global_finish(const step_call *s) {
     cpu_optimizer *opt = s->opt;
     const size_t T = (size_t)opt->common.layout.dims.tensor;
     double sum[TENSOR_SIZE_MAX] = {0};
@@ -193,7 +209,9 @@ lopt_status cpu_step(lopt_optimizer *o, float *const *params, const float *const
         return LOPT_OK;
     }
     for (size_t g = 0; g < opt->num_groups; g++) group_step(&s, &opt->groups[g]);
+    const unsigned mode = subnormals_on();
     global_finish(&s);
+    subnormals_restore(mode);
     opt->step++;
     return LOPT_OK;
 }

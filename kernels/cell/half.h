@@ -53,11 +53,13 @@ CELL_FN uint16_t float_to_bf16(float f) {
     return (uint16_t)((u & 0x7FFFFFFFu) > 0x7F800000u ? (u >> 16) | 0x40u : rounded); /* NaN stays NaN */
 }
 
-/* The exponent is moved by a multiplication with a power of two, which renders subnormals too. */
+/* The exponent is moved by an addition; subnormals are made from whole numbers, so that no float on the way is one: processors may be set to
+ * read those as 0. */
 CELL_FN float fp16_to_float(uint16_t h) {
-    uint32_t sign = (uint32_t)(h & 0x8000u) << 16, rest = (uint32_t)(h & 0x7FFFu) << 13;
-    uint32_t finite = float_to_bits(bits_to_float(rest) * 0x1p112f), special = rest | 0x7F800000u;
-    return bits_to_float(sign | ((h & 0x7C00u) == 0x7C00u ? special : finite));
+    uint32_t sign = (uint32_t)(h & 0x8000u) << 16, size = h & 0x7FFFu, rest = size << 13;
+    uint32_t normal = rest + (size < 0x7C00u ? 0x38000000u : 0x70000000u); /* infinities and NaNs keep all bits of the exponent */
+    uint32_t subnormal = float_to_bits((float)(int32_t)size * 0x1p-24f);
+    return bits_to_float(sign | (size < 0x0400u ? subnormal : normal));
 }
 
 CELL_FN uint16_t float_to_fp16(float f) {

@@ -1,5 +1,8 @@
 // 16-bit floats against the compiler's own, for every 16-bit pattern and for floats around every rounding border.
 #include <gtest/gtest.h>
+#ifdef __x86_64__
+#include <immintrin.h>
+#endif
 
 #include <cmath>
 #include <cstring>
@@ -25,6 +28,18 @@ TEST(Half, EveryPatternToFloatAndBack) {
         else ASSERT_TRUE(std::isnan(bf16_to_float(float_to_bf16(b)))) << u;
     }
 }
+
+#ifdef __x86_64__
+// Where the processor reads subnormals as 0, too.
+TEST(Half, SubnormalsInEveryMode) {
+    const unsigned before = _mm_getcsr();
+    float got[1024];
+    _mm_setcsr(before | 0x8040);
+    for (uint32_t h = 0; h < 1024; h++) got[h] = fp16_to_float(uint16_t(h));
+    _mm_setcsr(before);
+    for (uint32_t h = 0; h < 1024; h++) ASSERT_EQ(got[h], float(h) * 0x1p-24f) << h;
+}
+#endif
 
 TEST(Half, RoundsToNearestEven) {
     for (uint32_t u = 0; u < 65535; u++) {

@@ -2,6 +2,9 @@
 #ifdef _OPENMP
 #include <omp.h>
 #endif
+#ifdef __x86_64__
+#include <immintrin.h>
+#endif
 
 #include "tests/optimizer/support.h"
 
@@ -10,6 +13,10 @@ extern "C" {
 }
 
 namespace {
+
+bool same_bits(const std::vector<float> &a, const std::vector<float> &b) {
+    return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+}
 
 #ifdef _OPENMP
 TEST(Step, SameBitsForAnyNumberOfThreads) {
@@ -25,6 +32,48 @@ TEST(Step, SameBitsForAnyNumberOfThreads) {
     }
     omp_set_num_threads(before);
     for (size_t i = 2; i < results.size(); i++) EXPECT_EQ(results[i], results[i % 2]) << i;
+}
+#endif
+
+#ifdef __x86_64__
+// Programs may have subnormals read as 0 (-ffast-math sets that at the start, torch.set_flush_denormal on demand), and the threads that share the
+// work may be from before: neither may decide about bits.
+TEST(Step, SameBitsWhateverTheProgramDoesWithSubnormals) {
+    const size_t n = 20000;
+    for (const char *type : {"fp32", "fp16"}) {
+        std::vector<std::vector<float>> results;
+        for (unsigned mode : {0u, 0x8040u}) {
+            Model m({n});
+            std::vector<uint16_t> halves(n), grads(n);
+            for (size_t i = 0; i < n; i++) {
+                m.params[0][i] = i % 3 ? 1e-39f * float(i % 7) : 0.5f;
+                halves[i] = uint16_t(i % 2048); // half of them subnormal
+                grads[i] = uint16_t(i % 1000);
+                m.grads[0][i] = i % 5 ? 1e-40f : 1e-3f;
+            }
+            const bool fp16 = strcmp(type, "fp16") == 0;
+            lopt_optimizer_options o = LOPT_OPTIMIZER_OPTIONS_INIT;
+            o.param_dtype = o.grad_dtype = type;
+            if (!fp16) o.lr_scale = 1e-30;
+            float *const params = fp16 ? reinterpret_cast<float *>(halves.data()) : m.params[0].data();
+            const float *const g = fp16 ? reinterpret_cast<const float *>(grads.data()) : m.grads[0].data();
+            std::vector<float> theta(n);
+            float *const out = theta.data();
+            const unsigned before = _mm_getcsr();
+            _mm_setcsr(before | mode);
+            lopt_status status = lopt_optimizer_create(m.weights.p, &o, 1, &n, &params, nullptr, &m.opt.p);
+            for (int t = 0; t < 3 && status == LOPT_OK; t++) status = lopt_optimizer_step(m.opt.p, &params, &g, nullptr);
+            if (status == LOPT_OK) status = lopt_optimizer_true_params(m.opt.p, &out, nullptr);
+            const unsigned after = _mm_getcsr();
+            _mm_setcsr(before);
+            ASSERT_EQ(status, LOPT_OK) << lopt_last_error();
+            EXPECT_EQ((after ^ before) & 0x8040u, mode) << "the program's mode was not put back";
+            results.push_back(theta);
+            results.push_back(m.params[0]);
+            results.emplace_back(halves.begin(), halves.end());
+        }
+        for (size_t i = 0; i < 3; i++) EXPECT_TRUE(same_bits(results[i], results[i + 3])) << type << ", " << i;
+    }
 }
 #endif
 
