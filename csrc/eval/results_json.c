@@ -4,6 +4,7 @@
 #include "base/status.h"
 #include "csrc/eval/json_numbers.h"
 #include "csrc/eval/outputs.h"
+#include "csrc/io/json_text.h"
 
 /* Nine digits tell floats apart, and losses are sums of those. */
 enum { DUMP_FLAGS = JSON_REAL_PRECISION(9) };
@@ -131,7 +132,7 @@ static json_t *results_json(const eval_results *r) {
 
 lopt_status output_json(const eval_results *r, char **out) {
     json_t *root = results_json(r);
-    char *text = root ? json_dumps(root, DUMP_FLAGS) : NULL;
+    char *text = root ? json_text(root, DUMP_FLAGS) : NULL;
     json_decref(root);
     LOPT_CHECK(text != NULL, LOPT_ERR_MEMORY, "no memory for results.json; free memory and start again (baselines are kept)");
     *out = text;

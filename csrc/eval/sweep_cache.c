@@ -11,6 +11,7 @@
 #include "csrc/eval/json_numbers.h"
 #include "csrc/eval/text_buffer.h"
 #include "csrc/io/files.h"
+#include "csrc/io/json_text.h"
 #include "lopt/meta.h"
 
 /* 17 digits bring a double back to the bit. The same flags on both sides, since the checksum is over this text. */
@@ -84,7 +85,7 @@ lopt_status sweep_cache_path(const char *dir, const sweep_request *q, char **out
 
 /* Hexadecimal XXH3-64 of the dumped value. 0: no memory. */
 static int checksum_of(const json_t *value, char out[17]) {
-    char *text = json_dumps(value, DUMP_FLAGS);
+    char *text = json_text(value, DUMP_FLAGS);
     if (text == NULL) return 0;
     snprintf(out, 17, "%016llx", (unsigned long long)XXH3_64bits(text, strlen(text)));
     free(text);
@@ -153,7 +154,7 @@ static char *dump_file(const char *key, const sweep_request *q, const task_sweep
     json_t *value = write_sweep(q, sweep);
     json_t *root =
         value && checksum_of(value, sum) ? json_pack("{s:s, s:s, s:O}", "key", key, "checksum", sum, "sweep", value) : NULL;
-    char *text = root ? json_dumps(root, DUMP_FLAGS) : NULL;
+    char *text = root ? json_text(root, DUMP_FLAGS) : NULL;
     json_decref(value);
     json_decref(root);
     return text;

@@ -57,6 +57,8 @@ static lopt_status parse_header(safetensors_file *f) {
                "the header does not start with { or is not padded to 8 bytes");
     f->header_size = 8 + (size_t)length;
     f->root = json_loadb((const char *)f->bytes + 8, (size_t)length, JSON_REJECT_DUPLICATES, &error);
+    /* The parser says what is wrong with a text, and nothing where it lacked memory. */
+    LOPT_CHECK(f->root != NULL || error.text[0] != 0, LOPT_ERR_MEMORY, "no memory for a header of %" PRIu64 " bytes", length);
     LOPT_CHECK(f->root != NULL, LOPT_ERR_FORMAT, "the header is not valid JSON: %s at byte %d", error.text, error.position);
     LOPT_CHECK(json_is_object(f->root), LOPT_ERR_FORMAT, "the header is not a JSON object");
     for (size_t i = f->header_size; i-- > 8 && f->bytes[i] != '}';)

@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "base/status.h"
 #include "csrc/io/atomic_file.h"
+#include "csrc/io/json_text.h"
 #include "csrc/io/safetensors_file.h"
 
 enum { BUFFER_BYTES = 1 << 20 };
@@ -77,9 +78,10 @@ static lopt_status make_header(const safetensors_pair *metadata, size_t num_meta
         bad |= json_object_set_new(root, tensors[i].name, tensor_object(&tensors[i], offset, end)) != 0;
         offset = end;
     }
-    if (!bad) text = json_dumps(root, JSON_COMPACT);
-    LOPT_CHECK_CLEANUP(text != NULL, LOPT_ERR_FORMAT,
-                       "the file's header could not be made: a name or value is not UTF-8, or there is no memory");
+    if (!bad) text = json_text(root, JSON_COMPACT);
+    LOPT_CHECK_CLEANUP(
+        text != NULL, LOPT_ERR_MEMORY,
+        "no memory for the file's header, or a name or value in it is not UTF-8; the old file, if any, is unchanged");
     size_t length = strlen(text), padded = (length + 7) / 8 * 8;
     LOPT_TRY_CLEANUP(memory_alloc(8 + padded, 1, "a file header", &block));
     char *bytes = block;

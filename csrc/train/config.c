@@ -10,6 +10,7 @@
 #include "base/memory.h"
 #include "base/plain_locale.h"
 #include "base/status.h"
+#include "csrc/io/json_text.h"
 #include "csrc/train/config_keys.h"
 #include "csrc/train/corpus.h"
 #include "csrc/weights/weights.h"
@@ -71,7 +72,7 @@ static lopt_status set_json(train_config *c, size_t index, const json_t *v) {
     if (json_is_array(v)) LOPT_TRY(array_text(k, v, &text));
     else if (json_is_real(v)) LOPT_TRY(real_text(json_real_value(v), &text));
     else if (json_is_string(v)) LOPT_TRY(memory_text(json_string_value(v), &text));
-    else if ((text = json_dumps(v, JSON_ENCODE_ANY | JSON_REAL_PRECISION(17))) == NULL)
+    else if ((text = json_text(v, JSON_ENCODE_ANY | JSON_REAL_PRECISION(17))) == NULL)
         return lopt_fail(LOPT_ERR_MEMORY, "no memory for the value of %s", k->name);
     lopt_status status = config_set(c, index, text);
     free(text);
@@ -203,7 +204,7 @@ lopt_status config_json(const train_config *c, char **out) {
                json_object_set_new(section, last, value_json(c, i, text)) == 0;
         free(text);
     }
-    char *text = good ? json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(17)) : NULL;
+    char *text = good ? json_text(root, JSON_INDENT(2) | JSON_REAL_PRECISION(17)) : NULL;
     json_decref(root);
     LOPT_CHECK(text != NULL, LOPT_ERR_MEMORY, "no memory for the configuration");
     *out = text;

@@ -8,6 +8,7 @@
 #include "base/status.h"
 #include "csrc/bench/clock.h"
 #include "csrc/comm/agree.h"
+#include "csrc/io/json_text.h"
 #include "csrc/optimizer/subnormals.h"
 #include "csrc/train/checkpoint.h"
 #include "csrc/train/config_keys.h"
@@ -29,7 +30,7 @@ static lopt_status provenance(const session *s, char **out) {
     snprintf(iterations, sizeof iterations, "%llu", (unsigned long long)s->trainer->iteration);
     json_t *o = json_pack("{s:s, s:s, s:s, s:s}", "configuration", configuration, "seed", seed, "corpus", tasks_text,
                           "meta_iterations", iterations);
-    text = o ? json_dumps(o, JSON_COMPACT) : NULL;
+    text = o ? json_text(o, JSON_COMPACT) : NULL;
     json_decref(o);
     LOPT_CHECK_CLEANUP(text != NULL, LOPT_ERR_MEMORY, "no memory for the weights' provenance");
     *out = text;

@@ -9,6 +9,7 @@
 
 #include "base/memory.h"
 #include "base/status.h"
+#include "csrc/io/json_text.h"
 #include "csrc/weights/options.h"
 #include "kernels/cell/philox.h"
 #include "lopt/meta.h"
@@ -61,7 +62,7 @@ static lopt_status fresh_provenance(lopt_weights *w, const char *options, uint64
     char number[24];
     snprintf(number, sizeof number, "%" PRIu64, seed);
     json_t *o = json_pack("{s:s, s:s, s:s}", "configuration", options ? options : "", "seed", number, "meta_iterations", "0");
-    char *text = o ? json_dumps(o, JSON_COMPACT) : NULL;
+    char *text = o ? json_text(o, JSON_COMPACT) : NULL;
     json_decref(o);
     LOPT_CHECK(text != NULL, LOPT_ERR_MEMORY, "no memory for the weights' provenance");
     const lopt_status status = weights_set_provenance(w, text);

@@ -7,6 +7,7 @@
 
 #include "base/memory.h"
 #include "base/status.h"
+#include "csrc/io/json_text.h"
 #include "csrc/io/safetensors.h"
 #include "csrc/weights/options.h"
 
@@ -83,7 +84,7 @@ static lopt_status read_provenance(const safetensors_file *f, lopt_weights *w) {
     int bad = all == NULL;
     for (size_t i = 0; safetensors_metadata_at(f, i, &key, &value); i++)
         if (!is_own_key(key)) bad |= json_object_set_new(all, key, json_string(value)) != 0;
-    char *text = bad || json_object_size(all) == 0 ? NULL : json_dumps(all, JSON_COMPACT);
+    char *text = bad || json_object_size(all) == 0 ? NULL : json_text(all, JSON_COMPACT);
     bad |= json_object_size(all) > 0 && text == NULL;
     json_decref(all);
     lopt_status status = bad ? lopt_fail(LOPT_ERR_MEMORY, "no memory for the metadata") : weights_set_provenance(w, text);

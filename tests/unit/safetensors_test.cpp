@@ -1,4 +1,5 @@
 // The container: what it reads back, what it refuses and how it says so, and that a failed write loses nothing.
+#include <jansson.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 
@@ -190,6 +191,48 @@ TEST(Safetensors, AFailedWriteKeepsTheOldFileAndLeavesNothingBehind) {
     EXPECT_EQ(files_in(dir.path), 1u);
     EXPECT_EQ(safetensors_write("/nonexistent/dir/f", pairs, 3, two_tensors, 2, fill_count, nullptr), LOPT_ERR_IO);
     EXPECT_EQ(safetensors_write("/proc/f", pairs, 3, two_tensors, 2, fill_count, nullptr), LOPT_ERR_IO);
+}
+
+// One allocation of the JSON library's after the other fails: what is written is whole, or nothing is.
+long allowed_allocations = -1; // before one fails; -1: none will
+bool allocation_fails() {
+    if (allowed_allocations < 0) return false;
+    return allowed_allocations-- == 0;
+}
+void *scarce(size_t size) { return allocation_fails() ? nullptr : std::malloc(size); }
+
+TEST(Safetensors, NoMemoryIsNoLostKey) {
+    ScratchDir dir;
+    const std::string path = dir / "f";
+    ASSERT_EQ(safetensors_write(path.c_str(), pairs, 3, two_tensors, 2, fill_count, nullptr), LOPT_OK) << lopt_last_error();
+    const std::string whole = read_file(path);
+    json_malloc_t taken = nullptr;
+    json_free_t given = nullptr;
+    json_get_alloc_funcs(&taken, &given);
+    int failures = 0;
+    bool over = false;
+    for (long n = 0; !over; n++) {
+        safetensors_file *f = nullptr;
+        json_set_alloc_funcs(scarce, std::free);
+        allowed_allocations = n;
+        const lopt_status written = safetensors_write(path.c_str(), pairs, 3, two_tensors, 2, fill_count, nullptr);
+        const std::string says = lopt_last_error();
+        over = allowed_allocations >= 0; // none failed
+        allowed_allocations = n;
+        const lopt_status opened = safetensors_open(path.c_str(), &f);
+        allowed_allocations = -1;
+        safetensors_close(f);
+        json_set_alloc_funcs(taken, given);
+        ASSERT_EQ(read_file(path), whole) << n << ": " << lopt_status_name(written);
+        if (written != LOPT_OK) {
+            failures++;
+            EXPECT_EQ(written, LOPT_ERR_MEMORY) << n << ": " << says;
+        }
+        if (n == 0) {
+            EXPECT_EQ(opened, LOPT_ERR_MEMORY) << lopt_last_error();
+        }
+    }
+    EXPECT_GT(failures, 20);
 }
 
 TEST(AtomicFile, AppearsOnlyAtCommit) {
