@@ -31,13 +31,24 @@ size_t safetensors_count(const safetensors_tensor *t) {
     return n;
 }
 
+/* Past JSON's white space. */
+static const char *after_space(const char *at, const char *end) {
+    while (at < end && (*at == ' ' || *at == '\t' || *at == '\n' || *at == '\r')) at++;
+    return at;
+}
+
 size_t safetensors_checksum_place(const char *bytes, size_t size) {
-    static const char lead[] = "\"" CHECKSUM_KEY "\":\"";
+    static const char key[] = "\"" CHECKSUM_KEY "\"";
     const char *at = bytes, *end = bytes + size;
-    /* In strings a quote has a backslash before it: a key that ends with the word is passed over. */
-    while ((at = memmem(at, (size_t)(end - at), lead, sizeof lead - 1)) != NULL && at > bytes && at[-1] == '\\') at++;
-    if (at == NULL || (size_t)(end - at) < sizeof lead - 1 + CHECKSUM_DIGITS) return 0;
-    return (size_t)(at - bytes) + sizeof lead - 1;
+    for (; (at = memmem(at, (size_t)(end - at), key, sizeof key - 1)) != NULL; at++) {
+        /* In strings a quote has a backslash before it: a key that ends with the word is passed over. */
+        if (at > bytes && at[-1] == '\\') continue;
+        const char *colon = after_space(at + sizeof key - 1, end);
+        if (colon == end || *colon != ':') continue; /* a value */
+        const char *quote = after_space(colon + 1, end);
+        if (quote < end && *quote == '"') return end - quote > CHECKSUM_DIGITS ? (size_t)(quote + 1 - bytes) : 0;
+    }
+    return 0;
 }
 
 /* The metadata come first in the header, with room for the digits. Steals nothing; NULL: no memory. */

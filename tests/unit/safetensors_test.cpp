@@ -2,6 +2,7 @@
 #include <jansson.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <xxhash.h>
 
 #include <csignal>
 
@@ -114,6 +115,21 @@ TEST(Safetensors, OthersFilesLoad) {
     EXPECT_EQ(safetensors_metadata_u64(f, "missing", &n), LOPT_ERR_FORMAT);
     safetensors_close(f);
     safetensors_close(nullptr);
+}
+
+// Other tools put spaces between the parts of a header, and may know the checksum all the same.
+TEST(Safetensors, ChecksumBehindSpaces) {
+    for (const char *lead : {"\"checksum\":\"", "\"checksum\": \"", "\"checksum\" \n:\t\r\""}) {
+        std::string header = "{\"__metadata__\":{\"x\":\"checksum\",\"format\":\"y\"," + std::string(lead);
+        const size_t place = 8 + header.size();
+        std::string bytes = container(header + std::string(16, '0') + "\"}}", "");
+        char digits[17];
+        std::snprintf(digits, sizeof digits, "%016llx", (unsigned long long)XXH3_64bits(bytes.data(), bytes.size()));
+        bytes.replace(place, 16, digits);
+        EXPECT_EQ(open_bytes(bytes), LOPT_OK) << lead << ": " << lopt_last_error();
+        bytes[place] = bytes[place] == '0' ? '1' : '0';
+        EXPECT_EQ(open_bytes(bytes), LOPT_ERR_FORMAT) << lead;
+    }
 }
 
 TEST(Safetensors, MissingAndUnreadable) {
