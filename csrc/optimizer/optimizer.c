@@ -7,6 +7,7 @@
 
 #include "base/memory.h"
 #include "base/status.h"
+#include "kernels/cell/guard.h"
 #include "lopt/meta.h"
 
 enum { OPTIONS_MAX = 4096, DEVICES_MAX = 1024 };
@@ -69,6 +70,10 @@ static lopt_status take_options(const lopt_optimizer_options *from, const lopt_w
     LOPT_TRY(choose("nonfinite", o.nonfinite, nonfinite, 2, &opt->zero_nonfinite));
     LOPT_TRY(choose("guard", o.guard, guards, 2, &opt->guarded));
     if (o.guard == NULL) opt->guarded = w->guarded;
+    LOPT_CHECK(
+        !opt->guarded || (o.init_lr_min >= GUARD_LR_MIN && o.init_lr_max <= GUARD_LR_MAX), LOPT_ERR_ARGUMENT,
+        "lopt_optimizer_create: with the guard, init_lr_min and init_lr_max must be from %g to %g; others need guard \"off\"",
+        GUARD_LR_MIN, GUARD_LR_MAX);
     LOPT_CHECK(!opt->mixed || opt->backend != &cpu_backend, LOPT_ERR_UNSUPPORTED,
                "state_dtype \"mixed\" is for device \"cuda\"; on the CPU use \"fp32\"");
     opt->param_type = (number_type)param;

@@ -26,6 +26,10 @@
 #define GUARD_LATE 2000.0f /* steps after which the ceiling comes down, and updates are handed over (handover.h) */
 #define GUARD_LEAST 0.1f   /* what it comes down to above the signal, or sums of rates would be bounded where s is 0 */
 
+/* Where rates may start: with those of the rules (LOG_LR_MAX), neither they, nor their average, nor a shift from one to the other leave the floats. */
+#define GUARD_LR_MIN 1e-20
+#define GUARD_LR_MAX 1e20
+
 #define GUARD_MEMORY 0.1f  /* share of the steps so far over which mean squares of directions are averaged */
 #define GUARD_LONGEST 3.0f /* what a step's RMS counts for at most, in averages: one bad gradient must not become one huge step */
 

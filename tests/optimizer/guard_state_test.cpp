@@ -174,6 +174,32 @@ TEST_F(GuardState, BeginsAnewOrIsLeftAsideWhereOnlyOneSideHasIt) {
     EXPECT_NE(left, unbroken("on"));
 }
 
+// Rates that are no floats, or whose averages are none, cannot be guarded; all others go on, and their states load.
+TEST_F(GuardState, RatesStartWhereTheyCanBeGuarded) {
+    Model m(sizes, "attention=0");
+    lopt_optimizer_options o = guarded("on");
+    for (const double rate : {1e-300, 1e-50, 1e-21, 1e-20, 1e20, 1e21, 1e50, 1e300}) {
+        o.init_lr_min = o.init_lr_max = rate;
+        o.guard = "off";
+        EXPECT_EQ(m.create(&o), LOPT_OK) << rate << ": " << lopt_last_error();
+        o.guard = "on";
+        const lopt_status status = m.create(&o);
+        EXPECT_EQ(status, rate < 1e-20 || rate > 1e20 ? LOPT_ERR_ARGUMENT : LOPT_OK) << rate;
+        if (status != LOPT_OK) {
+            EXPECT_NE(std::string(lopt_last_error()).find("guard"), std::string::npos) << lopt_last_error();
+            continue;
+        }
+        for (int t = 0; t < 130; t++) {
+            m.run(uint64_t(t), uint64_t(t) + 1);
+            if (t > 0 && t < 100) continue;
+            ASSERT_EQ(lopt_optimizer_save(m.opt.p, path.c_str()), LOPT_OK) << lopt_last_error();
+            ASSERT_EQ(lopt_optimizer_load(m.opt.p, path.c_str()), LOPT_OK) << rate << ", step " << t << ": " << lopt_last_error();
+        }
+        for (const auto &tensor : m.true_params())
+            for (const float x : tensor) ASSERT_TRUE(std::isfinite(x)) << rate;
+    }
+}
+
 TEST_F(GuardState, RefusesWhatIsNoRate) {
     Model m(sizes, "attention=0"), n(sizes, "attention=0");
     const lopt_optimizer_options on = guarded("on");
