@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +13,7 @@
 #include "base/memory.h"
 #include "base/status.h"
 
-enum { ATTEMPTS = 1000, SUFFIX_MAX = 48 };
+enum { ATTEMPTS = 1000, SUFFIX_MAX = 48, LINKS_MAX = 40 };
 
 static lopt_status io_error(const char *what, const char *path) {
     return lopt_fail(LOPT_ERR_IO, "cannot %s %s: %s; the old file, if any, is unchanged", what, path, strerror(errno));
@@ -54,10 +55,40 @@ static int open_new(const char *path, char *name, size_t size) {
     return -1;
 }
 
-/* What the path stands for, links followed, so that a link stays one. A device or directory must not be replaced by a file. */
+/* Where a link points to, which need not be there; NULL: errno says why not. */
+static char *link_target(const char *path) {
+    char to[PATH_MAX];
+    const char *slash = strrchr(path, '/');
+    const ssize_t length = readlink(path, to, sizeof to);
+    if (length <= 0 || length == (ssize_t)sizeof to) return NULL;
+    const size_t folder = slash && to[0] != '/' ? (size_t)(slash + 1 - path) : 0;
+    char *out = malloc(folder + (size_t)length + 1);
+    if (out == NULL) return NULL;
+    memcpy(out, path, folder);
+    memcpy(out + folder, to, (size_t)length);
+    out[folder + (size_t)length] = 0;
+    return out;
+}
+
+/* What the path stands for, links followed, so that a link stays one, even if there is no file behind it yet. A device or directory must not
+ * be replaced by a file. */
 static lopt_status target_of(const char *path, char **out) {
     struct stat info;
-    if (stat(path, &info) != 0) return memory_text(path, out);
+    char *at = NULL;
+    LOPT_TRY(memory_text(path, &at));
+    for (int links = 0; stat(at, &info) != 0; links++) {
+        if (lstat(at, &info) != 0 || !S_ISLNK(info.st_mode)) {
+            *out = at;
+            return LOPT_OK;
+        }
+        errno = ELOOP;
+        char *next = links < LINKS_MAX ? link_target(at) : NULL;
+        const lopt_status status = next ? LOPT_OK : io_error("follow", path);
+        free(at);
+        LOPT_TRY(status);
+        at = next;
+    }
+    free(at);
     LOPT_CHECK(S_ISREG(info.st_mode), LOPT_ERR_IO, "cannot write %s: it is there and is not a regular file", path);
     *out = realpath(path, NULL);
     return *out ? LOPT_OK : io_error("follow", path);

@@ -271,6 +271,22 @@ TEST(AtomicFile, AppearsOnlyAtCommit) {
     EXPECT_EQ(files_in(dir.path), 2u);
 }
 
+TEST(AtomicFile, LinksStayLinks) {
+    ScratchDir dir;
+    ASSERT_TRUE(std::filesystem::create_directories(dir / "runs"));
+    std::filesystem::create_symlink("runs/best", dir / "latest"); // which is to come
+    std::filesystem::create_symlink(dir / "latest", dir / "far");
+    std::filesystem::create_symlink("round", dir / "round");
+    for (const char *text : {"first", "second"}) {
+        EXPECT_EQ(files_write_text((dir / "far").c_str(), text), LOPT_OK) << lopt_last_error();
+        EXPECT_EQ(read_file(dir / "runs/best"), text);
+    }
+    EXPECT_EQ(files_write_text((dir / "round").c_str(), "x"), LOPT_ERR_IO);
+    EXPECT_NE(std::string(lopt_last_error()).find("follow"), std::string::npos) << lopt_last_error();
+    for (const char *link : {"latest", "far", "round"}) EXPECT_TRUE(std::filesystem::is_symlink(dir / link)) << link;
+    EXPECT_EQ(files_in(dir.path), 4u);
+}
+
 TEST(Files, MakeDirectories) {
     ScratchDir dir;
     EXPECT_EQ(files_make_directory((dir / "a/b//c/").c_str()), LOPT_OK) << lopt_last_error();
