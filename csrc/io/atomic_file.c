@@ -94,6 +94,13 @@ static lopt_status target_of(const char *path, char **out) {
     return *out ? LOPT_OK : io_error("follow", path);
 }
 
+/* A file that is replaced keeps its owner and rights, before anything is written; if it was another's, who may not be served by the same
+ * rights, umask's stay. */
+static void keep_rights(int descriptor, const char *old) {
+    struct stat info;
+    if (stat(old, &info) == 0 && fchown(descriptor, info.st_uid, info.st_gid) == 0) (void)fchmod(descriptor, info.st_mode & 0777);
+}
+
 lopt_status atomic_file_begin(const char *path, atomic_file *out) {
     atomic_file f = {-1, NULL, NULL};
     lopt_status status = LOPT_OK;
@@ -107,6 +114,7 @@ lopt_status atomic_file_begin(const char *path, atomic_file *out) {
         goto cleanup;
     }
     f.temporary = name;
+    keep_rights(f.descriptor, f.path);
     *out = f;
     return LOPT_OK;
 cleanup:

@@ -271,6 +271,20 @@ TEST(AtomicFile, AppearsOnlyAtCommit) {
     EXPECT_EQ(files_in(dir.path), 2u);
 }
 
+TEST(AtomicFile, RightsAreKept) {
+    ScratchDir dir;
+    const std::string path = dir / "f";
+    const mode_t before = umask(022);
+    for (const mode_t rights : {0644, 0600, 0664, 0640}) {
+        struct stat info;
+        if (rights != 0644) chmod(path.c_str(), rights);
+        EXPECT_EQ(files_write_text(path.c_str(), "x"), LOPT_OK) << lopt_last_error();
+        ASSERT_EQ(stat(path.c_str(), &info), 0);
+        EXPECT_EQ(info.st_mode & 0777, rights);
+    }
+    umask(before);
+}
+
 TEST(AtomicFile, LinksStayLinks) {
     ScratchDir dir;
     ASSERT_TRUE(std::filesystem::create_directories(dir / "runs"));
