@@ -6,19 +6,33 @@
 
 #include "base/plain_locale.h"
 
-enum { SENTENCE_MAX = 1024 };
+enum { SENTENCE_MAX = 1024, LONGEST = 6 * SENTENCE_MAX }; /* a path alone may have 4,096 characters */
 
 static _Thread_local char last_error[SENTENCE_MAX];
 
+/* A text that is too long loses its middle: its end says why. */
+static void record(const char *text) {
+    static const char gap[] = " ... ";
+    const size_t length = strlen(text), head = SENTENCE_MAX / 2;
+    if (length < SENTENCE_MAX) {
+        memcpy(last_error, text, length + 1);
+        return;
+    }
+    memcpy(last_error, text, head);
+    memcpy(last_error + head, gap, sizeof gap - 1);
+    const size_t tail = SENTENCE_MAX - head - sizeof gap + 1; /* with the 0 */
+    memcpy(last_error + head + sizeof gap - 1, text + length + 1 - tail, tail);
+}
+
 lopt_status lopt_fail(lopt_status s, const char *format, ...) {
     va_list args;
-    char text[SENTENCE_MAX]; /* the arguments may point into last_error */
+    char text[LONGEST]; /* the arguments may point into last_error */
     const locale_t before = plain_locale_enter();
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
     plain_locale_leave(before);
-    memcpy(last_error, text, sizeof text);
+    record(text);
     return s;
 }
 
@@ -29,8 +43,7 @@ lopt_status lopt_fail_prefix(lopt_status s, const char *format, ...) {
     vsnprintf(prefix, sizeof prefix, format, args);
     va_end(args);
     snprintf(text, sizeof text, "%s: %s", prefix, last_error);
-    text[SENTENCE_MAX - 1] = 0;
-    memcpy(last_error, text, SENTENCE_MAX);
+    record(text);
     return s;
 }
 

@@ -39,6 +39,19 @@ TEST(Status, SentencesArePerThreadAndMayQuoteThemselves) {
     EXPECT_LT(std::strlen(lopt_last_error()), 1100u);
 }
 
+TEST(Status, LongPathsLeaveTheReason) {
+    for (const size_t length : {900u, 1000u, 1010u, 1024u, 4096u}) {
+        lopt_fail(LOPT_ERR_IO, "cannot write %s: no space left", std::string(length, 'x').c_str());
+        const std::string says = lopt_last_error();
+        EXPECT_EQ(says.find("cannot write xxx"), 0u) << says;
+        EXPECT_EQ(says.rfind("xxx: no space left"), says.size() - 18) << says;
+        EXPECT_LE(says.size(), 1023u);
+        if (length == 900u) {
+            EXPECT_EQ(says.size(), 13 + length + 15);
+        }
+    }
+}
+
 TEST(Memory, ZeroedAlignedAndHonestAboutOverflow) {
     void *p = nullptr;
     ASSERT_EQ(memory_alloc(1000, 3, "bytes", &p), LOPT_OK);
