@@ -6,6 +6,7 @@
 
 #include "base/memory.h"
 #include "base/status.h"
+#include "base/struct_size.h"
 #include "csrc/bench/clock.h"
 #include "csrc/eval/outputs.h"
 #include "csrc/eval/suite.h"
@@ -38,7 +39,7 @@ static lopt_status check_learned(const lopt_eval_options *o) {
 /* The caller's options over the defaults, which `out` holds, checked. */
 static lopt_status read_options(const lopt_eval_options *given, lopt_eval_options *out) {
     lopt_eval_options o = *out;
-    LOPT_CHECK(given != NULL && given->struct_size >= sizeof given->struct_size, LOPT_ERR_ARGUMENT,
+    LOPT_CHECK(given != NULL && STRUCT_SIZE_FITS(lopt_eval_options, given->struct_size), LOPT_ERR_ARGUMENT,
                "evaluation: the options are NULL or their struct_size is not set; start from LOPT_EVAL_OPTIONS_INIT");
     memcpy(&o, given, given->struct_size < sizeof o ? given->struct_size : sizeof o);
     LOPT_TRY(check_learned(&o));

@@ -7,10 +7,11 @@
 
 #include "base/memory.h"
 #include "base/status.h"
+#include "base/struct_size.h"
 #include "kernels/cell/guard.h"
 #include "lopt/meta.h"
 
-enum { OPTIONS_MAX = 4096, DEVICES_MAX = 1024 };
+enum { DEVICES_MAX = 1024 };
 
 /* ---- Options -------------------------------------------------------------------------------------------------------------- */
 
@@ -56,7 +57,7 @@ static lopt_status take_options(const lopt_optimizer_options *from, const lopt_w
     lopt_optimizer_options o = LOPT_OPTIMIZER_OPTIONS_INIT;
     int param = 0, grad = 0;
     if (from) {
-        LOPT_CHECK(from->struct_size >= sizeof(size_t) && from->struct_size <= OPTIONS_MAX, LOPT_ERR_ARGUMENT,
+        LOPT_CHECK(STRUCT_SIZE_FITS(lopt_optimizer_options, from->struct_size), LOPT_ERR_ARGUMENT,
                    "lopt_optimizer_create: struct_size %zu is absurd; start from LOPT_OPTIMIZER_OPTIONS_INIT", from->struct_size);
         memcpy(&o, from, from->struct_size < sizeof o ? from->struct_size : sizeof o);
     }

@@ -4,12 +4,13 @@
 
 #include "base/memory.h"
 #include "base/status.h"
+#include "base/struct_size.h"
 #include "csrc/bench/clock.h"
 #include "csrc/optimizer/subnormals.h"
 #include "csrc/train/estimate.h"
 #include "csrc/weights/weights.h"
 
-enum { SAMPLES_MIN = 3, SAMPLES_MAX = 1000000, OPTIONS_MAX = 4096 };
+enum { SAMPLES_MIN = 3, SAMPLES_MAX = 1000000 };
 
 typedef struct session {
     lopt_estimator_options options;
@@ -141,7 +142,7 @@ static lopt_status statistics(const session *s, size_t good, lopt_estimator_qual
 
 static lopt_status read_options(const lopt_estimator_options *o, lopt_estimator_options *out) {
     *out = (lopt_estimator_options)LOPT_ESTIMATOR_OPTIONS_INIT;
-    LOPT_CHECK(o != NULL && o->struct_size >= sizeof(size_t) && o->struct_size <= OPTIONS_MAX, LOPT_ERR_ARGUMENT,
+    LOPT_CHECK(o != NULL && STRUCT_SIZE_FITS(lopt_estimator_options, o->struct_size), LOPT_ERR_ARGUMENT,
                "lopt_estimator_measure: options must be given; start from LOPT_ESTIMATOR_OPTIONS_INIT");
     memcpy(out, o, o->struct_size < sizeof *out ? o->struct_size : sizeof *out);
     if (out->task == NULL) out->task = "quadratic:n=10";

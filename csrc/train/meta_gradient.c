@@ -5,6 +5,7 @@
 
 #include "base/memory.h"
 #include "base/status.h"
+#include "base/struct_size.h"
 #include "csrc/optimizer/subnormals.h"
 #include "csrc/weights/weights.h"
 #include "tasks/engine/unroll.h"
@@ -39,7 +40,7 @@ lopt_status lopt_meta_gradient(const lopt_weights *w, lopt_task *t, const lopt_u
     float *own = NULL; /* so that the caller's stays untouched if a callback fails half-way */
     LOPT_CHECK(meta_loss != NULL, LOPT_ERR_ARGUMENT, "lopt_meta_gradient: meta_loss is NULL");
     if (options) {
-        LOPT_CHECK(options->struct_size >= sizeof(size_t) && options->struct_size <= 4096, LOPT_ERR_ARGUMENT,
+        LOPT_CHECK(STRUCT_SIZE_FITS(lopt_unroll_options, options->struct_size), LOPT_ERR_ARGUMENT,
                    "lopt_meta_gradient: struct_size %zu is absurd; start from LOPT_UNROLL_OPTIONS_INIT", options->struct_size);
         memcpy(&o, options, options->struct_size < sizeof o ? options->struct_size : sizeof o);
     }

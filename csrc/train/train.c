@@ -6,6 +6,7 @@
 
 #include "base/memory.h"
 #include "base/status.h"
+#include "base/struct_size.h"
 #include "csrc/bench/clock.h"
 #include "csrc/comm/agree.h"
 #include "csrc/io/json_text.h"
@@ -14,8 +15,6 @@
 #include "csrc/train/config_keys.h"
 #include "csrc/train/metrics.h"
 #include "csrc/train/session.h"
-
-enum { OPTIONS_MAX = 4096 };
 
 /* ---- Weights that others can use ------------------------------------------------------------------------------------------ */
 
@@ -177,7 +176,7 @@ static lopt_status iterate(session *s, int *stopped) {
 /* ---- The call -------------------------------------------------------------------------------------------------------------- */
 
 static lopt_status check(const lopt_train_options *o) {
-    LOPT_CHECK(o != NULL && o->struct_size >= sizeof(size_t) && o->struct_size <= OPTIONS_MAX, LOPT_ERR_ARGUMENT,
+    LOPT_CHECK(o != NULL && STRUCT_SIZE_FITS(lopt_train_options, o->struct_size), LOPT_ERR_ARGUMENT,
                "lopt_train: options must be given; start from LOPT_TRAIN_OPTIONS_INIT");
     return LOPT_OK;
 }

@@ -97,6 +97,18 @@ TEST_F(Api, OlderAndNewerCallersAreUnderstood) {
     lopt_optimizer_free(out);
 }
 
+TEST_F(Api, SizesThatCutAFieldAreRefused) {
+    lopt_optimizer_options o = LOPT_OPTIMIZER_OPTIONS_INIT;
+    o.device = "cpu";
+    for (size_t size = sizeof(size_t); size <= sizeof o; size++) {
+        lopt_optimizer *made = nullptr;
+        o.struct_size = size;
+        const lopt_status status = lopt_optimizer_create(m.weights.p, &o, 2, m.counts.data(), p.data(), nullptr, &made);
+        EXPECT_EQ(status, size % alignof(lopt_optimizer_options) ? LOPT_ERR_ARGUMENT : LOPT_OK) << size;
+        lopt_optimizer_free(made);
+    }
+}
+
 TEST_F(Api, OtherCallsRefuseNull) {
     ASSERT_EQ(m.create(), LOPT_OK);
     lopt_optimizer *o = m.opt.p;
