@@ -74,16 +74,15 @@ LOPT_API void lopt_weights_free(lopt_weights *w);
 typedef struct lopt_optimizer lopt_optimizer;
 
 typedef struct lopt_optimizer_options {
-    size_t struct_size; /* sizeof of the caller's version; fields beyond it take their defaults */
-    const char *device; /* "cpu" (NULL too), "cuda", "cuda:1" */
-    uint64_t seed;      /* draws the initial learning rates */
-    double init_lr_min,
-        init_lr_max; /* 1e-6, 1e-2; bounds of the initial learning rates, log-uniform between; with the guard 1e-20..1e20 */
-    double lr_scale, weight_decay; /* 1, 0; weight decay is decoupled: 0.01 shrinks by 1 % a step */
-    const char *state_dtype;       /* "fp32" (NULL too) or "mixed" (cuda) */
-    const char *param_dtype;       /* "fp32" (NULL too), "bf16", "fp16": what params point to; true parameters stay fp32 */
-    const char *grad_dtype;        /* likewise for grads */
-    const char *nonfinite;         /* "skip" (NULL too): the step is skipped and counted; "zero": such entries read as 0 */
+    size_t struct_size;              /* sizeof of the caller's version; fields beyond it take their defaults */
+    const char *device;              /* "cpu" (NULL too), "cuda", "cuda:1" */
+    uint64_t seed;                   /* draws the initial learning rates */
+    double init_lr_min, init_lr_max; /* 1e-6, 1e-2; the initial learning rates, log-uniform between; with the guard 1e-20..1e20 */
+    double lr_scale, weight_decay;   /* 1, 0; weight decay is decoupled: 0.01 shrinks by 1 % a step */
+    const char *state_dtype;         /* "fp32" (NULL too) or "mixed" (cuda) */
+    const char *param_dtype;         /* "fp32" (NULL too), "bf16", "fp16": what params point to; true parameters stay fp32 */
+    const char *grad_dtype;          /* likewise for grads */
+    const char *nonfinite;           /* "skip" (NULL too): the step is skipped and counted; "zero": such entries read as 0 */
     /* "on": rates stay near their average so far, late updates are plain (kernels/cell/guard.h, handover.h); "off"; NULL: as the weights say */
     const char *guard;
 } lopt_optimizer_options;
