@@ -63,7 +63,7 @@ typedef struct lopt_weights lopt_weights;
 LOPT_API lopt_status lopt_weights_init(const char *options, uint64_t seed, lopt_weights **out);
 /* Reads a weights file (safetensors, format lopt.hrnn.v1); a wrong checksum, shape or name is refused. */
 LOPT_API lopt_status lopt_weights_load(const char *path, lopt_weights **out);
-/* Writes atomically: `path` holds either its old content or the whole new file. */
+/* Writes atomically: `path` holds either its old content or the whole new file. Weights that are not finite are refused, as by load. */
 LOPT_API lopt_status lopt_weights_save(const lopt_weights *w, const char *path);
 LOPT_API size_t lopt_weights_count(const lopt_weights *w); /* numbers in the flat vector; 0 for NULL */
 LOPT_API float *lopt_weights_data(lopt_weights *w);        /* the flat vector [count], owned by w, writable; NULL for NULL */

@@ -268,6 +268,20 @@ TEST(WeightsFile, SavingOverAnOldFileIsAtomic) {
     EXPECT_EQ(lopt_weights_load((dir / "target").c_str(), &loaded.p), LOPT_OK) << lopt_last_error();
 }
 
+// A file that no load would take must not replace one that it does.
+TEST(WeightsFile, WhatIsNotFiniteIsNotWritten) {
+    ScratchDir dir;
+    Weights w, loaded;
+    ASSERT_EQ(lopt_weights_init(nullptr, 5, &w.p), LOPT_OK);
+    ASSERT_EQ(lopt_weights_save(w.p, (dir / "w").c_str()), LOPT_OK) << lopt_last_error();
+    for (const float wrong : {NAN, INFINITY, -INFINITY}) {
+        lopt_weights_data(w.p)[lopt_weights_count(w.p) - 1] = wrong;
+        EXPECT_EQ(lopt_weights_save(w.p, (dir / "w").c_str()), LOPT_ERR_ARGUMENT);
+        EXPECT_NE(std::string(lopt_last_error()).find("step_offset"), std::string::npos) << lopt_last_error();
+    }
+    EXPECT_EQ(lopt_weights_load((dir / "w").c_str(), &loaded.p), LOPT_OK) << lopt_last_error();
+}
+
 TEST(WeightsTensor, ListsTheFlatVector) {
     Weights w;
     ASSERT_EQ(lopt_weights_init(nullptr, 5, &w.p), LOPT_OK);
