@@ -21,7 +21,7 @@ typedef struct safetensors_tensor {
 
 size_t safetensors_count(const safetensors_tensor *t); /* product of the shape */
 
-/* ---- Reading: the file is mapped, so that a large state is never held twice. ---- */
+/* ---- Reading: a large file is mapped, so that a state is never held twice, and must not become shorter meanwhile; a small one is read. ---- */
 typedef struct safetensors_file safetensors_file;
 
 /* Refuses, with a sentence that names the file and the tensor: duplicate keys, holes, overlaps, overflowing or wrong sizes, unknown

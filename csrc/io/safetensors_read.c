@@ -20,30 +20,52 @@ typedef struct entry {
 } entry;
 
 struct safetensors_file {
-    const unsigned char *bytes; /* the mapping */
-    size_t size, header_size;   /* header_size: with its 8 bytes of length */
-    json_t *root;               /* owns all names */
-    json_t *metadata;           /* borrowed from root; NULL: none */
-    entry *entries;             /* ordered by begin */
+    unsigned char *bytes;
+    int mapped;               /* or read */
+    size_t size, header_size; /* header_size: with its 8 bytes of length */
+    json_t *root;             /* owns all names */
+    json_t *metadata;         /* borrowed from root; NULL: none */
+    entry *entries;           /* ordered by begin */
     size_t count;
 };
 
-static lopt_status map_file(const char *path, safetensors_file *f) {
-    struct stat info;
-    int d = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe must not make this wait */
-    LOPT_CHECK(d >= 0, LOPT_ERR_IO, "cannot open the file: %s", strerror(errno));
-    if (fstat(d, &info) != 0 || !S_ISREG(info.st_mode)) {
-        close(d);
-        return lopt_fail(LOPT_ERR_IO, "it is not a regular file");
+/* A mapping ends a process whose file becomes shorter under it (SIGBUS): what is small enough to be held twice is read. */
+enum { READ_BYTES_MAX = 16 << 20 };
+
+static lopt_status read_bytes(int d, safetensors_file *f) {
+    void *memory = NULL;
+    LOPT_TRY(memory_alloc(f->size, 1, "a file", &memory));
+    f->bytes = memory;
+    for (size_t at = 0; at < f->size;) {
+        const ssize_t n = read(d, f->bytes + at, f->size - at);
+        if (n < 0 && errno == EINTR) continue;
+        LOPT_CHECK(n >= 0, LOPT_ERR_IO, "cannot read the file: %s", strerror(errno));
+        LOPT_CHECK(n > 0, LOPT_ERR_IO, "the file became shorter while it was read: another process writes it; try again");
+        at += (size_t)n;
     }
-    f->size = (size_t)info.st_size;
-    void *p = f->size >= 8 ? mmap(NULL, f->size, PROT_READ, MAP_PRIVATE, d, 0) : MAP_FAILED;
-    int error = errno;
-    close(d);
-    LOPT_CHECK(f->size >= 8, LOPT_ERR_FORMAT, "the file is truncated: %zu bytes are not even a header length", f->size);
-    LOPT_CHECK(p != MAP_FAILED, LOPT_ERR_IO, "cannot map the file: %s", strerror(error));
-    f->bytes = p;
     return LOPT_OK;
+}
+
+static lopt_status map_bytes(int d, safetensors_file *f) {
+    void *p = mmap(NULL, f->size, PROT_READ, MAP_PRIVATE, d, 0);
+    LOPT_CHECK(p != MAP_FAILED, LOPT_ERR_IO, "cannot map the file: %s", strerror(errno));
+    f->bytes = p;
+    f->mapped = 1;
+    return LOPT_OK;
+}
+
+static lopt_status load_bytes(const char *path, safetensors_file *f) {
+    lopt_status status = LOPT_OK;
+    struct stat info;
+    const int d = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe must not make this wait */
+    LOPT_CHECK(d >= 0, LOPT_ERR_IO, "cannot open the file: %s", strerror(errno));
+    LOPT_CHECK_CLEANUP(fstat(d, &info) == 0 && S_ISREG(info.st_mode), LOPT_ERR_IO, "it is not a regular file");
+    f->size = (size_t)info.st_size;
+    LOPT_CHECK_CLEANUP(f->size >= 8, LOPT_ERR_FORMAT, "the file is truncated: %zu bytes are not even a header length", f->size);
+    LOPT_TRY_CLEANUP(f->size <= READ_BYTES_MAX ? read_bytes(d, f) : map_bytes(d, f));
+cleanup:
+    close(d);
+    return status;
 }
 
 static lopt_status parse_header(safetensors_file *f) {
@@ -187,7 +209,7 @@ lopt_status safetensors_open(const char *path, safetensors_file **out) {
     void *memory = NULL;
     LOPT_TRY(memory_alloc(1, sizeof(safetensors_file), "an open file", &memory));
     safetensors_file *f = memory;
-    LOPT_TRY_CLEANUP(map_file(path, f));
+    LOPT_TRY_CLEANUP(load_bytes(path, f));
     LOPT_TRY_CLEANUP(parse_header(f));
     LOPT_TRY_CLEANUP(check_metadata(f));
     LOPT_TRY_CLEANUP(read_entries(f));
@@ -201,7 +223,8 @@ cleanup:
 
 void safetensors_close(safetensors_file *f) {
     if (f == NULL) return;
-    if (f->bytes) munmap((void *)f->bytes, f->size);
+    if (f->mapped) (void)munmap(f->bytes, f->size);
+    else free(f->bytes);
     json_decref(f->root);
     free(f->entries);
     free(f);

@@ -9,7 +9,8 @@
  *              NULL. Everything passed in is copied unless the argument says otherwise; buffers stay the caller's.
  *   threads    Different objects may be used by different threads at once. One object is used by one thread at a time;
  *              lopt_last_error() is per thread. CPU work runs on OpenMP threads (OMP_NUM_THREADS), and no result depends
- *              on their number.
+ *              on their number. GNU OpenMP's do not live on in a child of fork(): one that steps there waits for ever, if its
+ *              parent has stepped on several; fork before the first step, or call omp_set_num_threads(1) there.
  *   streams    `stream` is a cudaStream_t passed as void *, for device "cuda"; on "cpu" it must be NULL, and every call has
  *              finished its work when it returns. One optimizer is used by one stream at a time: another
  *              must wait for an event of the first (cudaStreamWaitEvent), or a step may give wrong numbers or never end.
@@ -118,7 +119,8 @@ LOPT_API lopt_status lopt_optimizer_set_params(lopt_optimizer *opt, float *const
  * that a graph replays then does nothing, and is not counted as skipped. */
 LOPT_API lopt_status lopt_optimizer_swap(lopt_optimizer *opt, float *const *params, void *stream);
 /* State file (safetensors, format lopt.state.v1), written atomically. Loading needs the same weights and tensor sizes, and
- * replaces state only: options stay as created, and state of another device or state_dtype becomes this one's. save, load, skipped and free wait for enqueued work. */
+ * replaces state only: options stay as created, and state of another device or state_dtype becomes this one's. save, load, skipped and free wait for enqueued work.
+ * A file beyond 16 MiB must not be made shorter by others while it is loaded; one that is replaced as save does it may be. */
 LOPT_API lopt_status lopt_optimizer_save(lopt_optimizer *opt, const char *path);
 LOPT_API lopt_status lopt_optimizer_load(lopt_optimizer *opt, const char *path);
 LOPT_API uint64_t lopt_optimizer_skipped(lopt_optimizer *opt); /* steps skipped for non-finite gradients; UINT64_MAX on failure */

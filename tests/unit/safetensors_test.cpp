@@ -182,6 +182,41 @@ TEST(Safetensors, WritesWhatItReads) {
     EXPECT_EQ(read_file(dir / "f"), first);
 }
 
+// Beyond 16 MiB a file is mapped.
+TEST(Safetensors, ReadsLargeFilesToo) {
+    ScratchDir dir;
+    const std::string path = dir / "f";
+    safetensors_file *f = nullptr;
+    const safetensors_tensor large = {"large", SAFETENSORS_F32, 1, {5000000}};
+    ASSERT_EQ(safetensors_write(path.c_str(), pairs, 3, &large, 1, fill_count, nullptr), LOPT_OK) << lopt_last_error();
+    ASSERT_EQ(safetensors_open(path.c_str(), &f), LOPT_OK) << lopt_last_error();
+    const void *data = nullptr;
+    ASSERT_EQ(safetensors_data(f, &large, &data), LOPT_OK);
+    float last;
+    std::memcpy(&last, static_cast<const char *>(data) + 4 * 4999999, 4);
+    EXPECT_EQ(last, 4999999.0f);
+    safetensors_close(f);
+    std::string bytes = read_file(path);
+    bytes[bytes.size() / 2] ^= 1;
+    write_file(path, bytes);
+    EXPECT_EQ(safetensors_open(path.c_str(), &f), LOPT_ERR_FORMAT);
+}
+
+// As cp does with the file that it writes over.
+TEST(Safetensors, MayBeCutWhileItIsOpen) {
+    ScratchDir dir;
+    safetensors_file *f = nullptr;
+    ASSERT_EQ(safetensors_write((dir / "f").c_str(), pairs, 3, two_tensors, 2, fill_count, nullptr), LOPT_OK) << lopt_last_error();
+    ASSERT_EQ(safetensors_open((dir / "f").c_str(), &f), LOPT_OK) << lopt_last_error();
+    std::filesystem::resize_file(dir / "f", 0);
+    const void *data = nullptr;
+    ASSERT_EQ(safetensors_data(f, &two_tensors[0], &data), LOPT_OK);
+    float x;
+    std::memcpy(&x, static_cast<const char *>(data) + 4 * 699999, 4);
+    EXPECT_EQ(x, 699999.0f);
+    safetensors_close(f);
+}
+
 size_t files_in(const std::string &dir) {
     size_t n = 0;
     for (auto &entry : std::filesystem::directory_iterator(dir)) (void)entry, n++;
