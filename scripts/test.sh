@@ -33,31 +33,35 @@ finish() {
     [ $failed = 0 ]
     exit
 }
-# A GoogleTest binary: all of its tests count. They run in two halves side by side.
+# A GoogleTest binary: all of its tests count. They run in parts side by side, two of them, or four where most of the time is waiting for others.
 run_binary() { # run_binary LABEL BINARY [VARIABLE=VALUE...]
     label=$1
     binary=$2
     shift 2
     started=$(date +%s)
+    parts=2
+    [ "$(basename "$binary")" != test_dist ] || parts=4
     pids=
-    for half in 1 2; do
-        setsid env OMP_WAIT_POLICY=passive GTEST_TOTAL_SHARDS=2 GTEST_SHARD_INDEX=$((half - 1)) "$@" "$binary" >"$log.$half" 2>&1 &
+    part=0
+    while [ $part -lt $parts ]; do
+        setsid env OMP_WAIT_POLICY=passive GTEST_TOTAL_SHARDS=$parts GTEST_SHARD_INDEX=$part "$@" "$binary" >"$log.$part" 2>&1 &
         pids="$pids $!"
+        part=$((part + 1))
     done
     good=0
     bad=0
-    half=0
+    part=0
     for pid in $pids; do
-        half=$((half + 1))
         wait "$pid"
         status=$?
         # The last line of a kind counts: a test that starts its own binary again prints the others.
-        ok=$(sed -n 's/^\[  PASSED  \] \([0-9]*\) test.*/\1/p' "$log.$half" | tail -n 1)
-        failures=$(sed -n 's/^\[  FAILED  \] \([0-9]*\) test.*listed below.*/\1/p' "$log.$half" | tail -n 1)
+        ok=$(sed -n 's/^\[  PASSED  \] \([0-9]*\) test.*/\1/p' "$log.$part" | tail -n 1)
+        failures=$(sed -n 's/^\[  FAILED  \] \([0-9]*\) test.*listed below.*/\1/p' "$log.$part" | tail -n 1)
         [ $status = 0 ] && [ -n "$ok" ] || failures=${failures:-1} # a crash has no list, and one that just ends no tests
         good=$((good + ${ok:-0}))
         bad=$((bad + ${failures:-0}))
-        [ "${failures:-0}" = 0 ] || grep -v -E '^\[ +(OK|RUN) ' "$log.$half" | tail -n 80
+        [ "${failures:-0}" = 0 ] || grep -v -E '^\[ +(OK|RUN) ' "$log.$part" | tail -n 80
+        part=$((part + 1))
     done
     pids=
     passed=$((passed + good))
