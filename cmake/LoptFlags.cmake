@@ -20,7 +20,8 @@ target_compile_options(
             -ffp-contract=fast -fno-math-errno -fno-trapping-math)
 if(LOPT_SANITIZE)
   set(LOPT_SANITIZE_FLAGS -fsanitize=${LOPT_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer
-                          -Wno-format-truncation) # which sees null pointers where the sanitizers look for them
+                          # GCC's sees null pointers where the sanitizers look for them; Clang has no such warning
+                          "$<$<COMPILE_LANG_AND_ID:C,GNU>:-Wno-format-truncation>" "$<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wno-format-truncation>")
   add_compile_options(${LOPT_SANITIZE_FLAGS})
   add_link_options(-fsanitize=${LOPT_SANITIZE})
 endif()

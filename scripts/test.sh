@@ -106,6 +106,12 @@ check "variants of GPU code" python3 scripts/gpu-variants.py --check
 check "scripts explain themselves" sh tests/scripts/usage_test.sh
 check "the ends of a Slurm job" sh tests/scripts/launch_slurm_test.sh
 check "training in stages" sh tests/scripts/train_stages_test.sh build
+if echo 'int LLVMFuzzerTestOneInput(const char *b, unsigned long n) { return b == 0 && n; }' |
+    clang -x c - -fsanitize=fuzzer -o "$log.fuzzer" 2>/dev/null; then
+    check "two parsers, fuzzed for a moment" scripts/fuzz.sh 2 safetensors config
+else
+    echo "skipped fuzzing: no clang with libFuzzer here"
+fi
 # C++, which is the tests' own code and the emulated kernels, with -O1: as fast to run, and twice as fast to compile.
 check "build with sanitizers" scripts/build.sh build-sanitize -DLOPT_TESTS=ON -DCMAKE_BUILD_TYPE=RelWithDebInfo \
     -DCMAKE_CXX_FLAGS_RELWITHDEBINFO="-O1 -fstrict-aliasing -g1 -DNDEBUG" -DLOPT_SANITIZE=address,undefined
