@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/finite.h"
 #include "base/memory.h"
 #include "base/status.h"
 #include "csrc/bench/clock.h"
@@ -64,17 +65,11 @@ static void run_release(run *r) {
     free(r->shown_list);
 }
 
-static int all_finite(const float *values, size_t count) {
-    float zero = 0.0f;
-    for (size_t i = 0; i < count; i++) zero += values[i] * 0.0f; /* NaN if any is not finite */
-    return zero == 0.0f;
-}
-
 static lopt_status step(run *r, uint64_t index) {
     const run_request *q = r->request;
     LOPT_TRY(task_loss_grad(q->task, q->seeds.batch, index, r->params, NULL, r->grad, r->workspace));
     if (r->learned) return lopt_optimizer_step(r->learned, r->param_list, (const float *const *)r->grad_list, NULL);
-    r->dead = !all_finite(r->grad, r->state->n);
+    r->dead = !floats_finite(r->grad, r->state->n);
     if (!r->dead) baseline_step(q->baseline, r->state, q->rate, q->grid.steps, r->grad, r->params);
     return LOPT_OK;
 }
@@ -92,7 +87,7 @@ static lopt_status record(run *r, double *loss) {
     LOPT_TRY(shown_params(r, &params));
     LOPT_TRY(task_full_loss_grad(r->request->task, params, &value, NULL, r->workspace));
     /* float32 has no name for what is larger; and some losses do not see a parameter that is no number */
-    *loss = fabs(value) <= FLT_MAX && all_finite(params, task_total(r->request->task)) ? value : NAN;
+    *loss = fabs(value) <= FLT_MAX && floats_finite(params, task_total(r->request->task)) ? value : NAN;
     return LOPT_OK;
 }
 

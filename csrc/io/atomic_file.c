@@ -94,8 +94,8 @@ static lopt_status target_of(const char *path, char **out) {
     return *out ? LOPT_OK : io_error("follow", path);
 }
 
-/* A file that is replaced keeps its owner and rights, before anything is written; if it was another's, who may not be served by the same
- * rights, umask's stay. */
+/* A file that is replaced keeps its owner and rights, before anything is written. Where its owner cannot be kept, neither are the rights, which were
+ * meant for that one: those of umask stay. */
 static void keep_rights(int descriptor, const char *old) {
     struct stat info;
     if (stat(old, &info) == 0 && fchown(descriptor, info.st_uid, info.st_gid) == 0) (void)fchmod(descriptor, info.st_mode & 0777);

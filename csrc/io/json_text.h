@@ -1,5 +1,5 @@
 /* JSON values as text. jansson's json_dumps (2.14) does not look whether there was memory for the keys of an object, and may return a text that
- * lacks some. */
+ * lacks some; json_dumpb needs none for them. */
 #ifndef LOPT_CSRC_IO_JSON_TEXT_H
 #define LOPT_CSRC_IO_JSON_TEXT_H
 

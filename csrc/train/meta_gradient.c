@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/finite.h"
 #include "base/memory.h"
 #include "base/status.h"
 #include "base/struct_size.h"
@@ -20,13 +21,6 @@ static lopt_status check(const lopt_weights *w, const lopt_task *t, const lopt_u
     LOPT_CHECK(gradient == NULL || !o->second_derivatives || task_has_hvp(t), LOPT_ERR_UNSUPPORTED,
                "task %s has no hvp callback, so there are no second derivatives: set second_derivatives to 0", task_name(t));
     return LOPT_OK;
-}
-
-/* That of the kernels is for gradients to step by: it has a bound. */
-static int all_finite(const float *x, size_t n) {
-    int finite = 1;
-    for (size_t i = 0; i < n; i++) finite &= isfinite(x[i]) != 0;
-    return finite;
 }
 
 lopt_status lopt_meta_gradient(const lopt_weights *w, lopt_task *t, const lopt_unroll_options *options, double *meta_loss,
@@ -54,7 +48,7 @@ lopt_status lopt_meta_gradient(const lopt_weights *w, lopt_task *t, const lopt_u
     unroll_window_args window = {o.steps, o.second_derivatives, own, NULL};
     LOPT_TRY_CLEANUP(unroll_window(run, prepared, &window, ws, &result));
     /* The losses may have been numbers where what they were differentiated through was none. */
-    if (own && !all_finite(own, w->layout.count)) {
+    if (own && !floats_finite(own, w->layout.count)) {
         result.meta_loss = NAN;
         memset(own, 0, w->layout.count * sizeof(float));
     }
