@@ -87,6 +87,7 @@ static uint64_t tensor_table(const lopt_optimizer *o, gpu_tensor *tensors, gpu_m
     m->num_chunks = chunks;
     m->num_spans = most > GPU_SPAN ? spans : 0;
     m->num_work = dims_default_cell(m->dims) ? 2 * chunks : 0;
+    m->piece = gpu_piece_chunks(size) * size;
     return tiles;
 }
 
@@ -123,8 +124,7 @@ static lopt_status upload_chunks(const cuda_optimizer *opt, const gpu_tensor *te
 
 uint64_t cuda_work_order(const gpu_tensor *tensors, uint64_t num_chunks, uint32_t chunk_size, unsigned multiprocessors,
                          uint32_t *work) {
-    const uint64_t lag = (uint64_t)GPU_WORK_LAG * multiprocessors,
-                   together = GPU_CHUNK_MAX / chunk_size; /* chunks of a piece of phase 2 */
+    const uint64_t lag = (uint64_t)GPU_WORK_LAG * multiprocessors, together = gpu_piece_chunks(chunk_size);
     uint64_t advanced = 0, applied = 0, n = 0;
     const gpu_tensor *tensor = tensors; /* of the next chunk for phase 2 */
     while (applied < num_chunks) {

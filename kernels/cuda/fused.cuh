@@ -56,10 +56,10 @@ __device__ static inline void fused_take(const gpu_model &m, uint32_t ticket, un
     __syncthreads();
 }
 
-/* Phase 2 of a chunk and of what follows it in its tensor, up to the size of the largest ones. */
+/* Phase 2 of a piece that begins with a chunk. */
 __device__ static inline void fused_apply(const gpu_model &m, gpu_moves moves, const gpu_chunk &c) {
     const uint64_t left = m.tensors[c.tensor].count - c.first;
-    apply_chunk(m, moves, {c.first, c.tensor, left < GPU_CHUNK_MAX ? (uint32_t)left : (uint32_t)GPU_CHUNK_MAX});
+    apply_chunk(m, moves, {c.first, c.tensor, left < m.piece ? (uint32_t)left : m.piece});
 }
 
 /* moves: gpu_moves_of. advance(number, chunk, before_sums): phase 1 of it, with a barrier at its end, and one before it uses what `level` may share

@@ -56,11 +56,11 @@ typedef struct gpu_buffers {
     const void *grads;
 } gpu_buffers;
 
-/* Pieces of work of a step from phase 1 on in one launch: a chunk; or phase 2 of it, and of what follows it in its tensor up to GPU_CHUNK_MAX
- * parameters in all. */
+/* Pieces of work of a step from phase 1 on in one launch: a chunk; or phase 2 of it, and of what follows it in its tensor up to gpu_piece_chunks in
+ * all. */
 #define GPU_WORK_APPLY GPU_CHUNKS_MAX
 #define GPU_WORK_NONE 0xffffffffu
-/* Chunks for each multiprocessor, from a tensor's last in phase 1 to its first in phase 2: more than are at work at once. */
+/* Chunks for each multiprocessor, from a tensor's last in phase 1 to its first in phase 2: so many that blocks seldom wait for it. */
 enum { GPU_WORK_LAG = 5 };
 
 /* What its blocks count while it runs; the start is made by lopt_prepare. */
@@ -110,6 +110,7 @@ typedef struct gpu_model {
     const gpu_span *spans;     /* [num_spans] */
     uint64_t num_work;
     const uint32_t *work; /* [num_work] in the order in which they are begun; NULL, as without fragments: phases are launches */
+    uint32_t piece;       /* parameters of the largest pieces of phase 2 among them */
     const gpu_weights *weights; /* [1] */
     /* [mixed: 1, fp32: 2][MMA_FRAGMENT_WORDS] the default cell's weights, for tensor cores; NULL: another cell */
     const uint32_t *fragments;
@@ -150,15 +151,17 @@ CELL_FN uint64_t gpu_tile_floats(lopt_dims d, int mixed) {
     const uint64_t components = (uint64_t)dims_state(d);
     return mixed ? (components - 1) * GPU_TILE / 2 + GPU_TILE : components * GPU_TILE;
 }
-/* Parameters of a chunk in a model of so many: as many as leave a GPU some five turns, of which the last, that not all blocks have a chunk for, wastes
- * little. A chunk costs besides what 60 parameters do (a warp half a tile), so that 256 are enough. The GPU at hand has no say, or sums, and so
- * bits, would depend on it. */
+/* Parameters of a chunk in a model of so many: the largest that blocks are through in so many turns, of which the last is a whole one too. Whole
+ * tiles for each warp of a block. The GPU at hand has no say, or sums, and so bits, would depend on it. */
 CELL_FN uint32_t gpu_chunk_size(uint64_t parameters) {
-    const uint64_t wanted = 1900; /* chunks; 132 multiprocessors have 396 or 528 blocks at once */
-    uint32_t n = GPU_CHUNK_MAX;
-    while (n > GPU_CHUNK_MIN && parameters / n < wanted) n /= 2;
-    return n;
+    const uint64_t at_once = 4 * 132; /* blocks on an H100 or H200 */
+    const uint64_t turns = (parameters + at_once * GPU_CHUNK_MAX - 1) / (at_once * GPU_CHUNK_MAX);
+    const uint64_t n = turns ? (parameters + at_once * turns - 1) / (at_once * turns) : 0;
+    const uint64_t whole = (n + GPU_BLOCK - 1) / GPU_BLOCK * GPU_BLOCK;
+    return whole < GPU_CHUNK_MIN ? (uint32_t)GPU_CHUNK_MIN : (uint32_t)whole;
 }
+/* Chunks of a piece of phase 2 where a step is one launch. */
+CELL_FN uint32_t gpu_piece_chunks(uint32_t chunk_size) { return GPU_CHUNK_MAX / chunk_size; }
 CELL_FN uint64_t gpu_tiles(uint64_t parameters) { return (parameters + GPU_TILE - 1) / GPU_TILE; }
 
 #endif

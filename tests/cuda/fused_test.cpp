@@ -196,7 +196,7 @@ void expect_work(const std::vector<uint64_t> &sizes, uint32_t chunk_size, unsign
         ASSERT_GE(advanced, tensors[of].chunk_end);
         ASSERT_EQ(of, tensor);
         ASSERT_EQ(first, applied);
-        applied += std::min(uint64_t(GPU_CHUNK_MAX), tensors[tensor].count - applied);
+        applied += std::min(uint64_t(gpu_piece_chunks(chunk_size)) * chunk_size, tensors[tensor].count - applied);
         if (applied == tensors[tensor].count) tensor++, applied = 0;
     }
     EXPECT_EQ(advanced, chunks.size());
@@ -210,7 +210,7 @@ TEST(FusedWork, WaitsOnlyForWhatStandsBefore) {
                                                       {38597376, 786432, 2304, 1769472, 768},
                                                       std::vector<uint64_t>(500, 4097)};
     for (const auto &sizes : lists)
-        for (uint32_t chunk_size = GPU_CHUNK_MIN; chunk_size <= GPU_CHUNK_MAX; chunk_size *= 2)
+        for (uint32_t chunk_size : {256u, 384u, 1024u, 1920u, 2176u, 4096u})
             for (unsigned multiprocessors : {1u, 132u}) expect_work(sizes, chunk_size, multiprocessors);
 }
 

@@ -54,10 +54,11 @@ INSTANTIATE_TEST_SUITE_P(
 
 TEST_F(OnGpu, LargerModelsHaveLargerChunks) {
     EXPECT_EQ(gpu_chunk_size(1), 256u);
-    EXPECT_EQ(gpu_chunk_size(1900 * 512 - 1), 256u);
-    EXPECT_EQ(gpu_chunk_size(1900 * 512), 512u);
-    EXPECT_EQ(gpu_chunk_size(1900 * 4096 - 1), 2048u);
-    EXPECT_EQ(gpu_chunk_size(1900 * 4096), 4096u);
+    EXPECT_EQ(gpu_chunk_size(528 * 256), 256u);
+    EXPECT_EQ(gpu_chunk_size(528 * 256 + 1), 384u);
+    EXPECT_EQ(gpu_chunk_size(1000000), 1920u); // 521 of them
+    EXPECT_EQ(gpu_chunk_size(528 * 4096), 4096u);
+    EXPECT_EQ(gpu_chunk_size(528 * 4096 + 1), 2176u); // in two turns
     EXPECT_EQ(gpu_chunk_size(uint64_t(1) << 40), 4096u);
     const Sizes sizes = {33, 1900 * 512 + 1};
     Model cpu(sizes, SMALL_CELL), source(sizes, SMALL_CELL);
