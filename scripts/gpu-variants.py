@@ -20,25 +20,13 @@ AS_IS = "as-is"
 # name: (what it asks, [(file, what stands there once, what then stands there)])
 VARIANTS = {
     AS_IS: ("the code as it is", []),
-    "chunks-2048": ("does the fused step gain by smaller pieces of work?", [("kernels/cuda/model.h", "GPU_CHUNK_MAX = 4096", "GPU_CHUNK_MAX = 2048")]),
-    "lag-3": ("may phase 2 follow phase 1 closer, so that more waits in the second cache?", [("kernels/cuda/model.h", "GPU_WORK_LAG = 5", "GPU_WORK_LAG = 3")]),
-    "lag-8": ("do blocks wait for tensors that are not ready?", [("kernels/cuda/model.h", "GPU_WORK_LAG = 5", "GPU_WORK_LAG = 8")]),
-    "split-4": ("fp32 state: 16 warps with fewer registers", [("kernels/cuda/advance_split.cu", "SPLIT_RESIDENT = 3", "SPLIT_RESIDENT = 4")]),
-    "relaxed-poll": ("each look at a flag empties a first cache: look without order, and order once", [
-        ("kernels/cuda/order.cuh", "ld.acquire.gpu.global.u32", "ld.relaxed.gpu.global.u32"),
-        ("kernels/cuda/order.cuh", "return set != 0;", """if (set == 0) return false;
-    asm volatile("ld.acquire.gpu.global.u32 %0, [%1];" : "=r"(set) : "l"(__cvta_generic_to_global(flag)) : "memory");
-    return set != 0;""")]),
-    "short-pause": ("what waits for a tensor looks five times as often", [("kernels/cuda/order.cuh", "nanosleep.u32 100", "nanosleep.u32 20")]),
-    "fused-always": ("from how many parameters on is one launch faster?", [("csrc/optimizer/cuda.h", "CUDA_FUSED_FROM = 4 << 20", "CUDA_FUSED_FROM = 1")]),
-    "kept-updates": ("updates that wait are read as what may be wanted again", [
-        ("kernels/cuda/apply.cuh", "return {read_once(move), w.attend ? read_once((const floats4 *)(w.attend + at)) : none, w.attend != NULL};",
-         "return {*move, w.attend ? *(const floats4 *)(w.attend + at) : none, w.attend != NULL};"),
-        ("kernels/cuda/apply.cuh", "read_once((const words4 *)((const uint32_t *)w.move + at))", "*(const words4 *)((const uint32_t *)w.move + at)")]),
-    # Its steps are as they are; of interest is what `in place` says.
-    "beside-its-place": ("is it writing back in place, to lines that were just read, that costs a tenth of a copy's rate?", [
-        ("kernels/cuda/in_place.cu", "if (first + k * GPU_WARP < n) write_once(memory + first + k * GPU_WARP, v[k]);",
-         "if (first + k * GPU_WARP < n) write_once(memory + (first + k * GPU_WARP + n / 2) % n, v[k]);")]),
+    "chunks-2048": ("does a step gain by smaller pieces of work?", [("kernels/cuda/model.h", "GPU_CHUNK_MAX = 4096", "GPU_CHUNK_MAX = 2048")]),
+    "two-turns": ("small models: half as large chunks, of which each block has two", [("kernels/cuda/model.h", "at_once = 4 * 132;", "at_once = 8 * 132;")]),
+    "lag-8": ("may phase 2 follow phase 1 closer?", [("kernels/cuda/model.h", "GPU_WORK_LAG = 12", "GPU_WORK_LAG = 8")]),
+    "lag-24": ("do blocks wait for tensors that are not ready?", [("kernels/cuda/model.h", "GPU_WORK_LAG = 12", "GPU_WORK_LAG = 24")]),
+    "split-3": ("fp32 state: 12 warps, with more registers and nothing spilled", [
+        ("kernels/cuda/advance_split.cu", "SPLIT_RESIDENT = 4", "SPLIT_RESIDENT = 3")]),
+    "fused-always": ("from how many parameters on is one launch faster?", [("csrc/optimizer/cuda.h", "CUDA_FUSED_FROM = 48 << 20", "CUDA_FUSED_FROM = 1")]),
 }
 
 

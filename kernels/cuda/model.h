@@ -61,7 +61,7 @@ typedef struct gpu_buffers {
 #define GPU_WORK_APPLY GPU_CHUNKS_MAX
 #define GPU_WORK_NONE 0xffffffffu
 /* Chunks for each multiprocessor, from a tensor's last in phase 1 to its first in phase 2: so many that blocks seldom wait for it. */
-enum { GPU_WORK_LAG = 5 };
+enum { GPU_WORK_LAG = 12 };
 
 /* What its blocks count while it runs; the start is made by lopt_prepare. */
 typedef struct gpu_progress {
