@@ -56,7 +56,7 @@ template <> struct waiting<MOVES_PAIRS> {
 template <gpu_moves moves>
 __device__ static inline float applied(const apply_work &w, float theta, const waiting<moves> &m, int j, float *phi) {
     const float moved = readout_theta(w.rates, theta, m.move_of(j)), attended = readout_phi(w.rates, theta, m.attend_of(j));
-    *phi = m.both ? attended : moved; /* not a branch, which takes registers that a kernel of 40 warps has not got */
+    *phi = m.both ? attended : moved; /* not a branch, which takes registers that a kernel of 36 warps has not got */
     return moved;
 }
 

@@ -6,7 +6,7 @@
 #include "kernels/cell/guard.h"
 #include "kernels/cuda/block.cuh"
 
-/* Where a block first sums, then multiplies; shared. So small that ten fit an A100's multiprocessor (APPLY_RESIDENT). */
+/* Where a block first sums, then multiplies; shared. So small that nine fit an A100's multiprocessor (APPLY_RESIDENT). */
 struct level_scratch {
     union { /* sum_columns and dense_gru_forward end with a barrier */
         double rows[GPU_ROWS][GPU_COLUMNS_MAX];

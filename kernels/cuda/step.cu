@@ -1,10 +1,11 @@
 /* A step around phase 1: taking the call's pointers, the look at the gradients, what the levels send down; and, in launches of their own, what
- * follows phase 1: the tensors' and the model's RNNs (rules 13 and 14), and phase 2 (rule 12).
+ * follows phase 1: the tensors' roots (rule 10), then phase 2 (rule 12) beside the tensors' and the model's RNNs (rules 13 and 14).
  *
  * Bytes per parameter: look 4 (only without the caller's found_inf); phase 2 is in apply.cuh. */
 #include "kernels/cuda/apply.cuh"
 #include "kernels/cuda/kernels.h"
 #include "kernels/cuda/levels.cuh"
+#include "kernels/cuda/order.cuh"
 
 /* Pointers of tensors [first, first + n), as arguments: so a captured graph holds those of its capture. */
 typedef struct pointer_batch {
@@ -139,42 +140,49 @@ __global__ __launch_bounds__(GPU_BLOCK) void lopt_gather(const __grid_constant__
     GRID_FOR(i, m.num_spans) gather_span(m, i, rows);
 }
 
-/* For each tensor that takes part two work items, since both are long and neither needs the other. */
+/* Of each tensor that takes part, what its phase 2 waits for. */
 __global__ __launch_bounds__(GPU_BLOCK) void lopt_finish(const __grid_constant__ gpu_model m) {
     __shared__ level_scratch scratch;
     step_follows();
     step_leads();
     if (step_skipped(m)) return;
-    GRID_FOR(item, 2 * m.num_tensors) {
-        const uint64_t i = item / 2;
+    GRID_FOR(i, m.num_tensors) {
         const gpu_tensor t = m.tensors[i];
         if (m.buffers[i].grads == NULL) continue;
         tensor_totals(m, t, &scratch);
-        if (item % 2) {
-            if (threadIdx.x == 0) tensor_scales(m, i, t.count, &scratch);
-            __syncthreads();
-        } else {
-            tensor_advance(m, i, &scratch);
-        }
+        if (threadIdx.x == 0) tensor_scales(m, i, t.count, &scratch);
+        __syncthreads();
     }
 }
 
 /* ---- Phase 2 ------------------------------------------------------------------------------------------------------------------- */
 
-/* The first block is the model's: it has a latency of its own that the others need not wait for. */
-enum { APPLY_RESIDENT = 10 }; /* blocks on a multiprocessor */
-__global__ __launch_bounds__(GPU_BLOCK, APPLY_RESIDENT) void lopt_apply(const __grid_constant__ gpu_model m) {
+/* The tensors' RNNs, by the first `levels` blocks, and the model's by whoever ends the last of them. */
+__device__ static inline void levels_advance(const gpu_model &m, unsigned levels) {
+    __shared__ level_scratch scratch;
+    __shared__ uint32_t last;
+    for (uint64_t i = blockIdx.x; i < m.num_tensors; i += levels) {
+        if (m.buffers[i].grads == NULL) continue;
+        tensor_totals(m, m.tensors[i], &scratch);
+        tensor_advance(m, i, &scratch);
+        if (block_is_last(&m.control->tensors_left, &last)) model_finish(m, &scratch);
+    }
+}
+
+/* RNNs have a latency of their own, which phase 2 need not wait for. */
+enum { APPLY_RESIDENT = 9 }; /* blocks on a multiprocessor */
+__global__ __launch_bounds__(GPU_BLOCK, APPLY_RESIDENT) void lopt_apply(const __grid_constant__ gpu_model m, unsigned levels) {
     step_follows();
-    const bool skipped = step_skipped(m), model = blockIdx.x == 0;
-    if (model && skipped && threadIdx.x == 0) count_skipped(m);
+    const bool skipped = step_skipped(m);
+    if (skipped && blockIdx.x == 0 && threadIdx.x == 0) count_skipped(m);
     if (skipped) return;
-    if (model) {
-        __shared__ level_scratch scratch;
-        model_finish(m, &scratch);
+    if (blockIdx.x < levels) {
+        levels_advance(m, levels);
         return;
     }
     const gpu_moves moves = gpu_moves_of(m.dims, m.mixed);
-    for (uint64_t chunk = blockIdx.x - 1; chunk < m.num_chunks; chunk += gridDim.x - 1) apply_chunk(m, moves, m.chunks[chunk]);
+    for (uint64_t chunk = blockIdx.x - levels; chunk < m.num_chunks; chunk += gridDim.x - levels)
+        apply_chunk(m, moves, m.chunks[chunk]);
 }
 
 /* ---- Controls ------------------------------------------------------------------------------------------------------------------ */
@@ -216,11 +224,12 @@ void GPU_SYMBOL(gpu_gather)(gpu_launch *l, const gpu_model *m) {
 }
 
 void GPU_SYMBOL(gpu_finish)(gpu_launch *l, const gpu_model *m) {
-    CUDA_FOLLOW(l, lopt_finish, gpu_grid(l, 2 * m->num_tensors, GPU_RESIDENT / 2), *m);
+    CUDA_FOLLOW(l, lopt_finish, gpu_grid(l, m->num_tensors, GPU_RESIDENT / 2), *m);
 }
 
 void GPU_SYMBOL(gpu_apply)(gpu_launch *l, const gpu_model *m) {
-    CUDA_FOLLOW(l, lopt_apply, gpu_grid(l, m->num_chunks, APPLY_RESIDENT) + 1, *m);
+    const unsigned levels = gpu_grid(l, m->num_tensors, 2);
+    CUDA_FOLLOW(l, lopt_apply, gpu_grid(l, m->num_chunks, APPLY_RESIDENT) + levels, *m, levels);
 }
 
 void GPU_SYMBOL(gpu_set_rates)(gpu_launch *l, const gpu_model *m, float lr_scale, float weight_decay) {
