@@ -228,7 +228,7 @@ void GPU_SYMBOL(gpu_finish)(gpu_launch *l, const gpu_model *m) {
 }
 
 void GPU_SYMBOL(gpu_apply)(gpu_launch *l, const gpu_model *m) {
-    const unsigned levels = gpu_grid(l, m->num_tensors, 2);
+    const unsigned levels = gpu_grid(l, m->num_tensors, GPU_RESIDENT / 2);
     CUDA_FOLLOW(l, lopt_apply, gpu_grid(l, m->num_chunks, APPLY_RESIDENT) + levels, *m, levels);
 }
 
