@@ -26,6 +26,8 @@ VARIANTS = {
     "lag-24": ("do blocks wait for tensors that are not ready?", [("kernels/cuda/model.h", "GPU_WORK_LAG = 12", "GPU_WORK_LAG = 24")]),
     "split-3": ("fp32 state: 12 warps, with more registers and nothing spilled", [
         ("kernels/cuda/advance_split.cu", "SPLIT_RESIDENT = 4", "SPLIT_RESIDENT = 3")]),
+    "not-ahead": ("tiles are not asked for ahead: slower, but for 1 M parameters of fp32 state in chunks of 512", [
+        ("kernels/cuda/mma_tile.cuh", "    tile_prefetch(lane, t, grad_stride);\n    typename", "    typename")]),
     "fused-always": ("from how many parameters on is one launch faster?", [("csrc/optimizer/cuda.h", "CUDA_FUSED_FROM = 48 << 20", "CUDA_FUSED_FROM = 1")]),
 }
 
