@@ -102,7 +102,8 @@ LOPT_API lopt_status lopt_device_available(const char *device);
 LOPT_API lopt_status lopt_optimizer_create(const lopt_weights *w, const lopt_optimizer_options *o, size_t num_tensors,
                                            const size_t *counts, float *const *params, void *stream, lopt_optimizer **out);
 /* One step. Where param_dtype/grad_dtype is a 16-bit type, cast the pointers to float *.
- * params   [num_tensors], in: anything; out: the point where the next gradient is to be taken
+ * params   [num_tensors], in: anything; out: the point where the next gradient is to be taken. A step that is skipped leaves all as they are, and
+ *          any step those of tensors that rest: where buffers change, copy what the last call left in them
  * grads    [num_tensors], gradients at the point that the last call left in params; not changed; grads[i] NULL: tensor i rests
  * On a GPU a pointer is looked at when it is not that of the last call: memory that has been freed since is not noticed. */
 LOPT_API lopt_status lopt_optimizer_step(lopt_optimizer *opt, float *const *params, const float *const *grads, void *stream);
