@@ -191,24 +191,25 @@ lopt_status lopt_optimizer_set_scaler(lopt_optimizer *opt, const float *grad_sca
 
 /* ---- Parameters ----------------------------------------------------------------------------------------------------------- */
 
-static lopt_status check_params(const char *call, const lopt_optimizer *opt, float *const *params, const void *stream) {
+static lopt_status check_params(const char *call, const lopt_optimizer *opt, float *const *params, const char *what,
+                                const void *stream) {
     LOPT_CHECK(opt != NULL, LOPT_ERR_ARGUMENT, "%s: opt is NULL", call);
     LOPT_TRY(check_stream(call, opt, stream));
-    return check_pointers(call, opt->num_tensors, (const void *const *)params, "params");
+    return check_pointers(call, opt->num_tensors, (const void *const *)params, what);
 }
 
 lopt_status lopt_optimizer_true_params(lopt_optimizer *opt, float *const *out, void *stream) {
-    LOPT_TRY(check_params("lopt_optimizer_true_params", opt, out, stream));
+    LOPT_TRY(check_params("lopt_optimizer_true_params", opt, out, "out", stream));
     return opt->backend->true_params(opt, out, stream);
 }
 
 lopt_status lopt_optimizer_set_params(lopt_optimizer *opt, float *const *params, void *stream) {
-    LOPT_TRY(check_params("lopt_optimizer_set_params", opt, params, stream));
+    LOPT_TRY(check_params("lopt_optimizer_set_params", opt, params, "params", stream));
     return opt->backend->set_params(opt, params, stream);
 }
 
 lopt_status lopt_optimizer_swap(lopt_optimizer *opt, float *const *params, void *stream) {
-    LOPT_TRY(check_params("lopt_optimizer_swap", opt, params, stream));
+    LOPT_TRY(check_params("lopt_optimizer_swap", opt, params, "params", stream));
     LOPT_TRY(opt->backend->swap(opt, params, stream));
     opt->swapped = !opt->swapped;
     return LOPT_OK;

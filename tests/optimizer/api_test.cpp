@@ -121,6 +121,7 @@ TEST_F(Api, OtherCallsRefuseNull) {
     EXPECT_EQ(lopt_optimizer_step(o, half_params, g.data(), nullptr), LOPT_ERR_ARGUMENT);
     EXPECT_EQ(lopt_optimizer_step(o, p.data(), g.data(), &word), LOPT_ERR_ARGUMENT);
     EXPECT_EQ(lopt_optimizer_true_params(o, half_params, nullptr), LOPT_ERR_ARGUMENT);
+    EXPECT_STREQ(lopt_last_error(), "lopt_optimizer_true_params: out[1] is NULL");
     EXPECT_EQ(lopt_optimizer_true_params(nullptr, p.data(), nullptr), LOPT_ERR_ARGUMENT);
     EXPECT_EQ(lopt_optimizer_set_params(o, nullptr, nullptr), LOPT_ERR_ARGUMENT);
     EXPECT_EQ(lopt_optimizer_swap(o, half_params, nullptr), LOPT_ERR_ARGUMENT);
