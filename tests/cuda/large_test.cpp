@@ -4,7 +4,7 @@
 
 namespace {
 
-constexpr uint64_t FAR = (uint64_t(1) << 33) + (uint64_t(1) << 31); // parameters; a multiple of any chunk
+constexpr uint64_t FAR = (uint64_t(1) << 33) + (uint64_t(1) << 31); // parameters; a multiple of this test's chunks, which are small
 
 template <class T> T *back(T *p, uint64_t elements) {
     return reinterpret_cast<T *>(reinterpret_cast<uintptr_t>(p) - elements * sizeof(T));
