@@ -98,6 +98,25 @@ TEST_F(FusedSteps, AreThoseOfThePhasesWhateverTheGradients) {
     }
 }
 
+// Chunks whose size is no power of two, of which a piece of phase 2 has as many as 4,096 hold: ten of 384. What makes the model so large rests.
+TEST_F(FusedSteps, OfLargerChunksAreThoseOfThePhases) {
+    const std::vector<size_t> sizes = {135000, 10 * 384 + 1, 384, 2 * 10 * 384 - 1};
+    Model a(sizes, "attention=1"), b(sizes, "attention=1");
+    DeviceModel<> fused(a, 0, 1), phases(b);
+    lopt_optimizer_options o = LOPT_OPTIMIZER_OPTIONS_INIT;
+    ASSERT_EQ(gpu_chunk_size(135000 + 10 * 384 + 1 + 384 + 2 * 10 * 384 - 1), 384u);
+    o.state_dtype = "mixed";
+    fused.fused = 1, phases.fused = 0;
+    for (auto *m : {&fused, &phases}) {
+        ASSERT_EQ(m->create(o), LOPT_OK) << lopt_last_error();
+        m->host.gradients(0);
+        m->write_grads();
+        ASSERT_EQ(m->step({true, false, false, false}), LOPT_OK) << lopt_last_error();
+    }
+    EXPECT_TRUE(fused.read() == phases.read());
+    EXPECT_TRUE(fused.true_params() == phases.true_params()) << "a piece is not what the list says";
+}
+
 // Two at once, each on its stream and from its graph, with nothing between their steps: many blocks of each wait for others of the same. Tensors rest
 // in one of them.
 TEST_F(FusedSteps, OfTwoOptimizersGoOnBesideEachOther) {
