@@ -97,6 +97,35 @@ TEST_P(CudaKept, RestingSkippedAndSwappedAre) {
 
 INSTANTIATE_TEST_SUITE_P(States, CudaKept, ::testing::Values("fp32", "mixed"));
 
+// What stands in the queue of a stream that waits for no other comes first.
+struct CudaPending : TwoStreams {};
+TEST_F(CudaPending, WorkIsWaitedFor) {
+    Model a_model({33, 70}), b_model({33, 70});
+    DeviceModel<> gpu(a_model), plain(b_model);
+    ScratchDir dir;
+    gpu.stream = a;
+    for (auto *m : {&gpu, &plain}) {
+        ASSERT_EQ(m->create(), LOPT_OK) << lopt_last_error();
+        m->host.gradients(0);
+        m->write_grads();
+        ASSERT_EQ(m->step(), LOPT_OK);
+        ASSERT_EQ(m->step(), LOPT_OK);
+        ASSERT_EQ(lopt_optimizer_save(m->opt.p, (dir / (m == &gpu ? "gpu" : "plain")).c_str()), LOPT_OK) << lopt_last_error();
+    }
+    EXPECT_TRUE(read_file(dir / "gpu") == read_file(dir / "plain"));
+    ASSERT_EQ(gpu.step(), LOPT_OK); // which the state that is loaded does not have
+    ASSERT_EQ(lopt_optimizer_load(gpu.opt.p, (dir / "plain").c_str()), LOPT_OK) << lopt_last_error();
+    for (auto *m : {&gpu, &plain}) ASSERT_EQ(m->step(), LOPT_OK);
+    EXPECT_EQ(gpu.read(), plain.read());
+    gpu.grads[0].write(std::vector<float>(33, NAN));
+    for (int t = 0; t < 3; t++) ASSERT_EQ(gpu.step(), LOPT_OK);
+    EXPECT_EQ(lopt_optimizer_skipped(gpu.opt.p), 3u);
+    ASSERT_EQ(gpu.step(), LOPT_OK);
+    lopt_optimizer_free(gpu.opt.p);
+    gpu.opt.p = nullptr;
+    EXPECT_EQ(gpu.read(), plain.read());
+}
+
 TEST_F(CudaState, RefusesWhatDoesNotBelongAndGoesOn) {
     Model a({30, 20}), b({30, 21}), c({30, 20});
     DeviceModel<> one(a), other(b), same(c);
