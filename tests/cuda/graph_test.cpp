@@ -78,6 +78,40 @@ TEST_F(CudaGraph, GraphsMayHoldOtherCalls) {
     }
 }
 
+// A graph that sets parameters takes what the buffers hold at each replay; while they are swapped that becomes what comes back too.
+TEST_F(CudaGraph, GraphsMaySetParameters) {
+    Model source({33, 70}), same({33, 70});
+    DeviceModel<> gpu(source), plain(same);
+    gpu.stream = a;
+    for (auto *m : {&gpu, &plain}) {
+        ASSERT_EQ(m->create(), LOPT_OK) << lopt_last_error();
+        m->host.gradients(0);
+        m->write_grads();
+    }
+    const auto set = [](DeviceModel<> &m) { return lopt_optimizer_set_params(m.opt.p, m.pointers(m.params).data(), m.stream); };
+    Graph graph(a);
+    ASSERT_EQ(set(gpu), LOPT_OK) << lopt_last_error();
+    ASSERT_EQ(gpu.step(), LOPT_OK) << lopt_last_error();
+    graph.end();
+    for (float x : {1.5f, -3.0f}) {
+        for (auto *m : {&gpu, &plain}) {
+            for (auto &p : m->host.params) std::fill(p.begin(), p.end(), x);
+            m->write_params();
+        }
+        graph.replay();
+        ASSERT_EQ(set(plain), LOPT_OK);
+        ASSERT_EQ(plain.step(), LOPT_OK);
+        EXPECT_EQ(gpu.read(), plain.read()) << x;
+    }
+    const auto truth = gpu.true_params();
+    ASSERT_NE(gpu.read(), truth);
+    ASSERT_EQ(gpu.swap(), LOPT_OK) << lopt_last_error();
+    graph.replay();
+    ASSERT_EQ(gpu.swap(), LOPT_OK) << lopt_last_error();
+    EXPECT_EQ(gpu.read(), truth);
+    EXPECT_EQ(gpu.true_params(), truth);
+}
+
 // Where garbage is collected while a step is captured, say.
 TEST_F(CudaGraph, OptimizersAreFreedWhileAStreamIsCaptured) {
     Model source({40, 3}), other({700});

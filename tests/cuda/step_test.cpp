@@ -150,6 +150,27 @@ TEST_F(CudaStep, NeitherAllocatesNorWaitsAndTakesPointersByValue) {
     EXPECT_NE(gpu.params[1].read(), before);
 }
 
+// Every call may have buffers of its own, at any address that numbers of the type may have, with anything in them.
+TEST_F(CudaStep, ParametersAreWrittenWhereverTheyAreToBe) {
+    for (int fused : {0, 1}) {
+        Model source({33, 300}, "attention=1"), same({33, 300}, "attention=1");
+        DeviceModel<> gpu(source), elsewhere(source, 0, 1), plain(same);
+        gpu.fused = fused, plain.fused = 0;
+        ASSERT_EQ(gpu.create(), LOPT_OK);
+        ASSERT_EQ(plain.create(), LOPT_OK);
+        for (uint64_t t = 0; t < 4; t++) {
+            DeviceModel<> &to = t % 2 ? elsewhere : gpu;
+            source.gradients(t);
+            to.write_grads();
+            for (auto &p : to.params) p.write(std::vector<float>(p.n, NAN));
+            const std::vector<float *> p = to.pointers(to.params), g = to.pointers(to.grads);
+            ASSERT_EQ(lopt_optimizer_step(gpu.opt.p, p.data(), const_cast<const float *const *>(g.data()), nullptr), LOPT_OK);
+            plain.run(t, t + 1);
+            EXPECT_EQ(to.read(), plain.read()) << fused << t;
+        }
+    }
+}
+
 TEST_F(CudaStep, RestingTensorsAreLeftAloneAndOutOfTheMeans) {
     Model cpu({50, 5000, 7}), source({50, 5000, 7});
     DeviceModel<> gpu(source);

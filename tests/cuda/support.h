@@ -144,6 +144,7 @@ template <class P = float, class G = float> struct DeviceModel {
         std::vector<DeviceArray<float>> to;
         std::vector<std::vector<float>> out;
         for (size_t n : host.counts) to.emplace_back(n);
+        EXPECT_EQ(device()->wait(0), LOPT_OK) << lopt_last_error(); // they are zeroed, and not in the order of `stream`
         EXPECT_EQ(lopt_optimizer_true_params(opt.p, pointers(to).data(), stream), LOPT_OK) << lopt_last_error();
         for (auto &x : to) out.push_back(x.read());
         return out;
