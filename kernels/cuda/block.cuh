@@ -183,10 +183,13 @@ __device__ static inline void step_leads(void) {
 #endif
 }
 
+/* Whether it is not 0: by its bits, since subnormal numbers are taken for 0 in arithmetic (-ftz), and an integer 1 that is read as a float is one. */
+__device__ static inline bool is_set(float flag) { return (float_to_bits(flag) & 0x7fffffffu) != 0; }
+
 /* The same decision in every kernel of a step: nothing of the model changes in a step that is skipped. While parameters are swapped the host refuses
  * steps, but not a graph's. */
 __device__ static inline bool step_skipped(const gpu_model &m) {
-    return m.control->swapped | (m.found_inf ? *m.found_inf != 0.0f : m.control->unusable);
+    return m.control->swapped | (m.found_inf ? is_set(*m.found_inf) : m.control->unusable);
 }
 /* By one thread of a step that is skipped. */
 __device__ static inline void count_skipped(const gpu_model &m) { m.control->skipped += !m.control->swapped; }

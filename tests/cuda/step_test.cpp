@@ -307,6 +307,23 @@ TEST_F(CudaStep, GradientScaleDividesAndFoundInfSkips) {
     EXPECT_EQ(lopt_optimizer_skipped(gpu.opt.p), 2u);
 }
 
+TEST_F(CudaStep, FoundInfIsSetByAnythingButZero) {
+    Model source({10});
+    DeviceModel<> gpu(source);
+    DeviceArray<float> found(std::vector<float>{0.0f});
+    uint64_t skipped = 0;
+    ASSERT_EQ(gpu.create(), LOPT_OK);
+    source.gradients(0);
+    gpu.write_grads();
+    ASSERT_EQ(lopt_optimizer_set_scaler(gpu.opt.p, nullptr, found.data()), LOPT_OK) << lopt_last_error();
+    for (float x : {1.0f, 0.0f, -0.0f, -3.0f, NAN, INFINITY, 1e-45f}) { // the last one has the bits of an integer 1
+        found.write({x});
+        ASSERT_EQ(gpu.step(), LOPT_OK);
+        skipped += x != 0.0f;
+        EXPECT_EQ(lopt_optimizer_skipped(gpu.opt.p), skipped) << x;
+    }
+}
+
 // 16-bit buffers are the fp32 run's, rounded: true parameters stay fp32 inside.
 template <class Check>
 void follow_the_float_run(const char *weights, const char *type, size_t offset, uint16_t (*to)(float), float (*from)(uint16_t),
