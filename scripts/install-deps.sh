@@ -2,7 +2,12 @@
 # Installs what lopt needs to be built and tested on Debian or Ubuntu; does nothing, and says nothing, where all is there.
 # Usage: scripts/install-deps.sh [build|test]      (default: test, which is more than build)
 set -eu
-case ${1:-} in -h | --help) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0" && exit ;; esac
+usage() { sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; }
+case ${1:-} in -h | --help) usage && exit ;; esac
+case "$#${1:-}" in
+0 | 1build | 1test) ;;
+*) usage >&2; exit 2 ;;
+esac
 
 have() { # have TOOL...
     for tool in "$@"; do command -v "$tool" >/dev/null 2>&1 || return 1; done

@@ -23,6 +23,7 @@ for script in "$scripts"/*; do
     [ "$(ls | grep -cv '^std')" = 0 ] || { echo "FAILED: $script --help left $(ls)"; wrong=1; }
 done
 expect 2 stderr "$scripts/build.sh"
+expect 2 stderr "$scripts/install-deps.sh" biuld
 expect 2 stderr "$scripts/test.sh" unit
 expect 2 stderr "$scripts/train-stages.sh" runs/mine
 expect 2 stderr "$scripts/launch-mpirun.sh" 2
