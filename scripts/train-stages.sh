@@ -18,6 +18,7 @@ done
 configs=$(printf '%s\n' "$@" | head -n "$stages")
 shift "$stages"
 [ $# = 0 ] || shift # --
+[ $stages -gt 0 ] || { usage >&2; exit 2; }
 
 number=0
 from=""

@@ -27,3 +27,5 @@ cmp -s "$scratch/whole/stage-1/weights.safetensors" "$scratch/whole/weights.safe
 grep -q "$scratch/whole/stage-1/weights.safetensors" "$scratch/whole/config.json" || fail "the second stage did not start from the first"
 ! "$source/scripts/train-stages.sh" >"$scratch/log" 2>&1 || fail "it should have asked for a configuration"
 grep -q Usage "$scratch/log" || fail "no usage: $(cat "$scratch/log")"
+! "$source/scripts/train-stages.sh" "$scratch/none" -- --set iterations=1 >"$scratch/log" 2>&1 || fail "it should have asked for a configuration before --"
+grep -q Usage "$scratch/log" || fail "no usage: $(cat "$scratch/log")"
