@@ -22,6 +22,9 @@ shift "$stages"
 
 number=0
 from=""
+IFS='
+' # a configuration a line
+set -f
 for config in $configs; do
     number=$((number + 1))
     out=$dir/stage-$number

@@ -29,3 +29,6 @@ grep -q "$scratch/whole/stage-1/weights.safetensors" "$scratch/whole/config.json
 grep -q Usage "$scratch/log" || fail "no usage: $(cat "$scratch/log")"
 ! "$source/scripts/train-stages.sh" "$scratch/none" -- --set iterations=1 >"$scratch/log" 2>&1 || fail "it should have asked for a configuration before --"
 grep -q Usage "$scratch/log" || fail "no usage: $(cat "$scratch/log")"
+mkdir "$scratch/a b"
+cp "$scratch/1.json" "$scratch/a b/*.json"
+stages "$scratch/a b/run" "$scratch/a b/*.json" -- --set iterations=2 # spaces, and no pattern
