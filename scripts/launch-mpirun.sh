@@ -28,6 +28,13 @@ case $ranks in
 esac
 dir=$2
 shift 2
+left=${RETRIES:-3}
+case $left in
+*[!0-9]*)
+    echo "RETRIES=$left: it must be a whole number" >&2
+    exit 2
+    ;;
+esac
 command -v mpirun >/dev/null 2>&1 || {
     echo "mpirun is not on this machine; on Debian:  apt-get install openmpi-bin libopenmpi-dev" >&2
     exit 1
@@ -89,7 +96,6 @@ launch() { # launch OPTION-OF-LOPT-TRAIN...
 leave_if_stopped() {
     [ "$stopped" = 0 ] || { echo "stopped; the same command goes on from the checkpoint" >&2; exit "$stopped"; }
 }
-left=${RETRIES:-3}
 resume=""
 [ ! -f "$dir/config.json" ] || resume=--resume
 while :; do

@@ -32,6 +32,12 @@ export OMP_NUM_THREADS="${SLURM_CPUS_PER_TASK:-1}"
 
 left=${RETRIES:-3}
 pause=${PAUSE:-60}
+case $left$pause in
+*[!0-9]*)
+    echo "RETRIES=$left PAUSE=$pause: they must be whole numbers" >&2
+    exit 2
+    ;;
+esac
 while :; do
     resume=""
     [ ! -f "$dir/config.json" ] || resume=--resume

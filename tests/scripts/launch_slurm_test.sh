@@ -52,5 +52,8 @@ expect "stopped" "$scratch/run" 143 1 "stopped; the same command goes on" 143
 expect "a wrong option" "$scratch/run" 2 1 "before it had begun" 2
 expect "failures without end" "$scratch/run" 1 3 "what was saved is in" 1 1 1 1
 expect "a failure at the start" "$scratch/fresh" 1 1 "before it had begun" 1
+status=0
+PATH="$scratch/bin:$PATH" STAND_IN=$scratch RETRIES=many sh "$script" "$scratch/run" >"$scratch/out" 2>&1 || status=$?
+[ $status = 2 ] && grep -q "RETRIES=many" "$scratch/out" || fail "RETRIES=many: status $status, $(cat "$scratch/out")"
 [ ! -f "$scratch/requeued" ] || fail "a failed job is queued again"
 echo "launch-slurm.sh: all as expected"

@@ -34,4 +34,9 @@ if command -v mpirun >/dev/null 2>&1; then # the number of ranks is looked at af
     "$scripts/launch-mpirun.sh" two runs/mine 2>stderr
     [ $? = 2 ] && grep -q "two ranks: it must be a whole number" stderr || { echo "FAILED: two ranks"; cat stderr; wrong=1; }
 fi
+if RETRIES=many "$scripts/launch-mpirun.sh" 2 runs/mine 2>stderr || ! grep -q "RETRIES=many: it must be a whole number" stderr; then
+    echo "FAILED: RETRIES=many"
+    cat stderr
+    wrong=1
+fi
 exit $wrong
