@@ -13,7 +13,7 @@ mkdir -p "$dir"
 log=$dir/build.log
 true >"$log" || { echo "$dir cannot be written to" >&2; exit 1; }
 if ! { cmake -S . -B "$dir" "$@" && cmake --build "$dir" -j "$jobs"; } >"$log" 2>&1; then
-    grep -E -A 3 'error|Error' "$log" | head -n 40 >&2 || tail -n 40 "$log" >&2
+    if grep -qE 'error|Error' "$log"; then grep -E -A 3 'error|Error' "$log" | head -n 40; else tail -n 40 "$log"; fi >&2
     echo "The build failed; all of its output is in $log" >&2
     exit 1
 fi

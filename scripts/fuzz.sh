@@ -36,7 +36,7 @@ mkdir -p $build
 if ! { cmake -S . -B $build -DCMAKE_C_COMPILER=clang -DCMAKE_BUILD_TYPE=None -DCMAKE_C_FLAGS="-O1 -g" -DLOPT_TESTS=OFF -DLOPT_CLI=OFF \
     -DCMAKE_DISABLE_FIND_PACKAGE_OpenMP=ON -DLOPT_SANITIZE=address,undefined,fuzzer-no-link -DLOPT_ISAS=baseline \
     -DLOPT_ISA_FLAGS_baseline=-fno-sanitize=all && cmake --build $build -j "$(nproc)" --target lopt_static; } >$build/build.log 2>&1; then
-    grep -A 3 error $build/build.log | head -n 40 >&2 || tail -n 40 $build/build.log >&2
+    if grep -q error $build/build.log; then grep -A 3 error $build/build.log | head -n 40; else tail -n 40 $build/build.log; fi >&2
     echo "The build failed; all of its output is in $build/build.log" >&2
     exit 1
 fi

@@ -39,4 +39,16 @@ if RETRIES=many "$scripts/launch-mpirun.sh" 2 runs/mine 2>stderr || ! grep -q "R
     cat stderr
     wrong=1
 fi
+printf '#!/bin/sh\necho "neither this nor that"; exit 1\n' >cmake
+chmod +x cmake
+if PATH="$scratch:$PATH" "$scripts/build.sh" "$scratch/build" 2>stderr || ! grep -q "neither this nor that" stderr; then
+    echo "FAILED: what a build that fails says last"
+    cat stderr
+    wrong=1
+fi
+if mkdir -p full/build.log && "$scripts/build.sh" "$scratch/full" 2>stderr || ! grep -q "full cannot be written to" stderr; then
+    echo "FAILED: a build where nothing can be written"
+    cat stderr
+    wrong=1
+fi
 exit $wrong
