@@ -16,6 +16,7 @@ if ! command -v clang-format >/dev/null 2>&1; then
     exit 1
 fi
 [ $# -gt 0 ] || set -- $(git ls-files '*.c' '*.h' '*.cpp' '*.cu' '*.cuh')
+[ $# -gt 0 ] || { echo "git knows no sources here: nothing to format" >&2; exit 1; }
 if [ $check = no ]; then
     exec clang-format -i "$@"
 fi

@@ -51,4 +51,11 @@ if mkdir -p full/build.log && "$scripts/build.sh" "$scratch/full" 2>stderr || ! 
     cat stderr
     wrong=1
 fi
+printf '#!/bin/sh\nexit 0\n' | tee clang-format >git
+chmod +x clang-format git
+if PATH="$scratch:$PATH" "$scripts/format.sh" --check >stdout 2>&1; then
+    echo "FAILED: no sources, and all of them formatted"
+    cat stdout
+    wrong=1
+fi
 exit $wrong
