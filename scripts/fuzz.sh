@@ -14,6 +14,9 @@ case $seconds in
     ;;
 esac
 [ $# -gt 0 ] || set -- safetensors weights state spec config idx cifar10
+for target in "$@"; do
+    [ -f "tests/fuzz/$target.c" ] || { echo "there is no fuzz target $target; see tests/fuzz" >&2; exit 1; }
+done
 
 for tool in clang cmake python3; do
     command -v $tool >/dev/null 2>&1 || { echo "scripts/fuzz.sh needs $tool; install it with  apt-get install $tool" >&2; exit 1; }
@@ -44,7 +47,6 @@ python3 tests/fuzz/seeds.py "$scratch/seeds"
 
 findings=0
 for target in "$@"; do
-    [ -f "tests/fuzz/$target.c" ] || { echo "there is no fuzz target $target; see tests/fuzz" >&2; exit 1; }
     clang -O1 -g -Wall -Wextra -Werror -D_GNU_SOURCE -I. -Iinclude -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
         "tests/fuzz/$target.c" $build/liblopt.a $(pkg-config --libs jansson libxxhash zlib) -lm -lpthread -o "$build/fuzz_$target"
     mkdir -p "$build/corpus/$target" "$build/findings"
