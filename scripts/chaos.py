@@ -25,6 +25,7 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 EVERY, DEADLINE, GRACE = 10, 3.0, 5.0
+FRUITLESS = 50
 RANKS = (1, 2, 3, 4, 5, 8)
 # about 20 ms of work in a meta-iteration, uneven between particles; noise, batches, restarts, persistent pairs
 SETTINGS = [f"checkpoint.every={EVERY}", "particles=6", "estimator=pes", "es.pairs=2", "weights.options=param=5,tensor=4,global=3", "window.min=60",
@@ -81,6 +82,7 @@ class Chaos:
         self.settings = SETTINGS + [f"iterations={iterations}"]
         self.run = scratch / "disk" / "run"
         self.counts, self.restarts, self.recomputed, self.ends, self.faults = {}, [], [], [], []
+        self.fruitless = 0 # starts in a row that failed by themselves, before anything was done to them
         self.shim = scratch / "failing_fsync.so"
         subprocess.run(["cc", "-shared", "-fPIC", "-O1", ROOT / "tests/chaos/failing_fsync.c", "-o", self.shim], check=True)
 
@@ -228,7 +230,11 @@ class Chaos:
         if kind == "freeze a rank" and not begun: # MPI itself waits for ever while it starts
             kind = "kill a rank"
         if job.poll() is None:
-            kind = self.harm(job, kind)
+            kind, self.fruitless = self.harm(job, kind), 0
+        else:
+            self.fruitless = self.fruitless + 1 if job.returncode != 0 and not begun else 0
+        if self.fruitless == FRUITLESS:
+            sys.exit(f"{FRUITLESS} starts in a row failed by themselves; the last one said:\n{(self.scratch / 'log').read_text()}")
         self.check(job, kind, base, cut, before)
         return job.returncode == 0
 
@@ -252,6 +258,9 @@ def main():
     parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build")
     parser.add_argument("--keep", action="store_true", help="leave the files there")
     o = parser.parse_args()
+    for needed, how in (("mpirun", "apt-get install openmpi-bin"), ("cc", "apt-get install gcc"), (o.build / "lopt", "scripts/build.sh build")):
+        if not shutil.which(needed):
+            sys.exit(f"there is no {needed} here; get it with  {how}")
     random.seed(o.seed)
     scratch = pathlib.Path(tempfile.mkdtemp(prefix="lopt-chaos-"))
     mounted = mount(scratch / "disk")
@@ -259,7 +268,9 @@ def main():
     began = time.time()
     try:
         whole = scratch / "whole"
-        subprocess.run(c.command(whole, False), check=True, env=environment(2), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        alone = subprocess.run(c.command(whole, False), env=environment(2), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        if alone.returncode:
+            sys.exit(f"the unbroken run failed:\n{alone.stderr}")
         unbroken = time.time() - began
         print(f"unbroken run: {unbroken:.1f} s, one process of two threads", flush=True)
         kinds = ["kill a rank"] * 10 + ["kill the launcher"] * 4 + ["kill all"] * 4 + ["freeze a rank", "ask to stop"] + ["fail fsync"]
