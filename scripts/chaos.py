@@ -226,6 +226,14 @@ class Chaos:
         base = max([0, *map(iteration_of, checkpoints(self.run))])
         extra = [f"LD_PRELOAD={self.shim}", f"LOPT_FSYNC_GOOD={random.randrange(4, 30)}"] if kind == "fail fsync" else []
         job = self.start(resume, extra)
+        try:
+            return self.break_job(job, kind, cut, base, before, resume)
+        finally: # Ctrl-C and SIGTERM leave nothing at work
+            if job.poll() is None:
+                for p in [*ranks_of(job.pid), job.pid]:
+                    send(p, signal.SIGKILL)
+
+    def break_job(self, job, kind, cut, base, before, resume):
         begun = self.watch(job, time.time() + (random.uniform(0.25, 1.2) if kind else 3600.0), base, resume and not cut)
         if kind == "freeze a rank" and not begun: # MPI itself waits for ever while it starts
             kind = "kill a rank"
@@ -262,11 +270,12 @@ def main():
         if not shutil.which(needed):
             sys.exit(f"there is no {needed} here; get it with  {how}")
     random.seed(o.seed)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     scratch = pathlib.Path(tempfile.mkdtemp(prefix="lopt-chaos-"))
     mounted = mount(scratch / "disk")
-    c = Chaos(o.build.resolve(), scratch, o.iterations or 110 * o.kills, mounted)
     began = time.time()
     try:
+        c = Chaos(o.build.resolve(), scratch, o.iterations or 110 * o.kills, mounted)
         whole = scratch / "whole"
         alone = subprocess.run(c.command(whole, False), env=environment(2), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         if alone.returncode:
