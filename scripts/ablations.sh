@@ -9,9 +9,16 @@ case ${1:-} in -h | --help) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0" && exit ;; es
 cd "$(dirname "$0")/.."
 lopt=${LOPT:-build/lopt}
 lib=${LOPT_LIB:-build/liblopt.so}
+command -v "$lopt" >/dev/null && [ -e "$lib" ] || { echo "there is no $lopt, or no $lib; make them with  scripts/build.sh build" >&2; exit 1; }
 dir=${1:-runs/ablations}
 iterations=${2:-2500}
 draws=${3:-1}
+case $iterations$draws in
+*[!0-9]*) echo "ITERATIONS and DRAWS must be whole numbers, not $iterations and $draws" >&2; exit 2 ;;
+esac
+case $dir in
+*' '*) echo "DIR must not hold spaces, as \"$dir\" does" >&2; exit 2 ;;
+esac
 
 # name | options of the weights | iterations, as a share of the first stage's: an unroll forward costs a quarter of one there and back |
 # further settings. The format knows no RNN of size 0. It has no switch for the log magnitudes either: what the RNNs multiply them by is 0 at

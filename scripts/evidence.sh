@@ -9,8 +9,10 @@ case ${1:-} in -h | --help) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0" && exit ;; es
 caller=$PWD
 cd "$(dirname "$0")/.."
 lopt=${LOPT:-build/lopt}
+command -v "$lopt" >/dev/null || { echo "there is no $lopt here; make it with  scripts/build.sh build" >&2; exit 1; }
 weights=${1:-weights/hrnn-10-30-20.safetensors}
 [ -e "$weights" ] || weights=$caller/$weights
+[ -e "$weights" ] || { echo "there are no weights $1" >&2; exit 1; }
 dir=${2:-runs/evidence}
 mkdir -p "$dir"
 cheaper='digits_softmax;digits_mlp;poisson_regression;factorisation;rosenbrock_100;digits_deep;digits_autoencoder;teacher_mlp'
