@@ -103,9 +103,15 @@ def main():
     arguments.add_argument("file", nargs="*")
     a = arguments.parse_args()
     files = a.file or [f for p in ("kernels/cuda/*.cuh", "kernels/cuda/*.cu", "csrc/optimizer/cuda_*.c") for f in sorted(glob.glob(p, root_dir=ROOT))]
+    missing = [f for f in a.file if not os.path.isfile(os.path.join(ROOT, f))]
+    if missing:
+        sys.exit(f"there is no {missing[0]} in {ROOT}")
     root, tests = a.keep or tempfile.mkdtemp(prefix="lopt-mutants-"), "test_" + a.tests
     if not os.path.isdir(root + "/.git"):
         subprocess.run(["git", "clone", "--quiet", ROOT, root], check=True)
+    head = subprocess.run(["git", "-C", ROOT, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
+    subprocess.run(["git", "-C", root, "fetch", "--quiet", ROOT, head], check=True)
+    subprocess.run(["git", "-C", root, "checkout", "--quiet", "--force", head], check=True)  # without the mutant that Ctrl-C has left
     subprocess.run(["cmake", "-S", root, "-B", root + "/build", "-DLOPT_TESTS=ON", *CONFIGURE[a.tests]], check=True, stdout=subprocess.DEVNULL)
     if judge(root, tests) != "NOT NOTICED":
         sys.exit(f"{tests} does not pass as it is; see {root}")
