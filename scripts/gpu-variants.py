@@ -127,4 +127,7 @@ def main():
         run(os.path.abspath(a.folder), a.rounds, bench, names)
 
 
-main()
+try:
+    main()
+except subprocess.CalledProcessError as error:  # which has said what is wrong
+    sys.exit(f"failed: {' '.join(error.cmd)}")

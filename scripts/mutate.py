@@ -123,4 +123,7 @@ def main():
     print(", ".join(f"{n} {what}" for what, n in counts.items()))
 
 
-main()
+try:
+    main()
+except subprocess.CalledProcessError as error:  # which has said what is wrong
+    sys.exit(f"failed: {' '.join(error.cmd)}")
