@@ -62,6 +62,10 @@ trap 'stop 138' USR1
 
 # Where a host is cut off, the processes end, but mpirun waits for its helper there for as long as TCP does: a quarter of an hour.
 watch_over() { # watch_over PID-OF-MPIRUN
+    if ! command -v pgrep >/dev/null 2>&1 || ! command -v ps >/dev/null 2>&1; then
+        [ -z "${HOSTS:-}" ] || echo "note: without pgrep and ps (Debian: procps) nobody sees that mpirun waits for a host that is cut off" >&2
+        return 0
+    fi
     seen=no
     idle=0
     while kill -0 "$1" 2>/dev/null; do
