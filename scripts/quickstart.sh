@@ -34,6 +34,12 @@ while [ $# -gt 0 ]; do
     esac
     shift
 done
+case $iterations in
+*[!0-9]* | 0)
+    echo "--iterations $iterations: it must be a whole number, 1 or more" >&2
+    exit 2
+    ;;
+esac
 
 # A step that Ctrl-C reaches has saved what it did by the time it ends (lopt's doing), so this script waits for it and says how to go on.
 interrupted=no

@@ -30,6 +30,11 @@ expect 2 stderr "$scripts/launch-mpirun.sh" 2
 expect 2 stderr "$scripts/launch-slurm.sh"
 expect 2 stderr "$scripts/gpu-check.sh" --fast
 expect 2 stdout python3 "$scripts/gpu-budget.py" --wirte
+if timeout 20 "$scripts/quickstart.sh" --iterations many 2>stderr || ! grep -q "iterations many: it must be a whole number" stderr; then
+    echo "FAILED: quickstart.sh --iterations many"
+    cat stderr
+    wrong=1
+fi
 if command -v mpirun >/dev/null 2>&1; then # the number of ranks is looked at after that
     "$scripts/launch-mpirun.sh" two runs/mine 2>stderr
     [ $? = 2 ] && grep -q "two ranks: it must be a whole number" stderr || { echo "FAILED: two ranks"; cat stderr; wrong=1; }
