@@ -54,7 +54,7 @@ case \$1 in
 *.3) name=gamma ;;
 esac
 shift
-exec ip netns exec "lopt-\$name" unshare --uts sh -c "hostname \$name; \$*"
+exec ip netns exec "lopt-\$name" unshare --uts sh -c "hostname \$name; exec \$*"
 EOF
 chmod +x "$scratch/agent"
 
