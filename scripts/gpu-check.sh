@@ -60,6 +60,7 @@ check() { # check NAME FILE SECONDS COMMAND...: output goes to the file; what do
     fi
     status=0
     timeout -k 10 $limit "$@" >"$file" 2>&1 || status=$?
+    sed -i "s|$PWD/||g" "$file" # where this clone lies is of no use to who reads it
     if [ $status = 0 ]; then
         row "$name" "passed ($(($(date +%s) - started)) s), [$(basename "$file")]($(basename "$file"))"
     else
