@@ -21,7 +21,7 @@ AS_IS = "as-is"
 VARIANTS = {
     AS_IS: ("the code as it is", []),
     "chunks-2048": ("does a step gain by smaller pieces of work?", [("kernels/cuda/model.h", "GPU_CHUNK_MAX = 4096", "GPU_CHUNK_MAX = 2048")]),
-    "two-turns": ("small models: half as large chunks, of which each block has two", [("kernels/cuda/model.h", "at_once = 4 * 132;", "at_once = 8 * 132;")]),
+    "two-turns": ("small models: half as large chunks, of which each block has two", [("csrc/optimizer/cuda_plan.c", "at_once = 4 * 132;", "at_once = 8 * 132;")]),
     "lag-8": ("may phase 2 follow phase 1 closer?", [("kernels/cuda/model.h", "GPU_WORK_LAG = 12", "GPU_WORK_LAG = 8")]),
     "lag-24": ("do blocks wait for tensors that are not ready?", [("kernels/cuda/model.h", "GPU_WORK_LAG = 12", "GPU_WORK_LAG = 24")]),
     "split-3": ("fp32 state: 12 warps, with more registers and nothing spilled", [

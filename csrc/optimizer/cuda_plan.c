@@ -72,9 +72,22 @@ static void divide(cuda_optimizer *opt, divider *d, size_t flat, size_t storage,
 
 /* ---- Tables --------------------------------------------------------------------------------------------------------------- */
 
+static uint64_t chunks_of(const size_t *counts, size_t num_tensors, uint32_t size) {
+    uint64_t n = 0;
+    for (size_t i = 0; i < num_tensors; i++) n += (counts[i] + size - 1) / size;
+    return n;
+}
+
+uint32_t cuda_chunk_size(const size_t *counts, size_t num_tensors) {
+    const uint64_t at_once = 4 * 132; /* blocks */
+    const uint64_t turns = (chunks_of(counts, num_tensors, GPU_CHUNK_MAX) + at_once - 1) / at_once;
+    uint32_t size = GPU_CHUNK_MIN;
+    while (size < GPU_CHUNK_MAX && chunks_of(counts, num_tensors, size) > turns * at_once) size += GPU_BLOCK;
+    return size;
+}
+
 /* Where the tensors begin, and how many chunks and spans there are; returns the tiles of all. */
-static uint64_t tensor_table(const lopt_optimizer *o, gpu_tensor *tensors, gpu_model *m) {
-    const uint32_t size = gpu_chunk_size(o->total);
+static uint64_t tensor_table(const lopt_optimizer *o, uint32_t size, gpu_tensor *tensors, gpu_model *m) {
     uint64_t tiles = 0, chunks = 0, spans = 0, most = 0;
     for (size_t i = 0; i < o->num_tensors; i++) {
         const uint64_t n = (o->counts[i] + size - 1) / size, n_spans = (n + GPU_SPAN - 1) / GPU_SPAN;
@@ -107,7 +120,7 @@ static lopt_status upload_spans(const cuda_optimizer *opt, const gpu_tensor *ten
 }
 
 static lopt_status upload_chunks(const cuda_optimizer *opt, const gpu_tensor *tensors, void *stream) {
-    const uint32_t size = gpu_chunk_size(opt->common.total);
+    const uint32_t size = opt->chunk_size;
     void *memory = NULL;
     LOPT_TRY(memory_alloc(opt->model.num_chunks, sizeof(gpu_chunk), "an optimizer's chunks", &memory));
     gpu_chunk *chunks = memory;
@@ -142,7 +155,7 @@ uint64_t cuda_work_order(const gpu_tensor *tensors, uint64_t num_chunks, uint32_
 static lopt_status upload_work(cuda_optimizer *opt, const gpu_tensor *tensors, void *stream) {
     void *work = NULL;
     LOPT_TRY(memory_alloc(opt->model.num_work, sizeof(uint32_t), "an optimizer's work", &work));
-    const size_t n = cuda_work_order(tensors, opt->model.num_chunks, gpu_chunk_size(opt->common.total), opt->multiprocessors, work);
+    const size_t n = cuda_work_order(tensors, opt->model.num_chunks, opt->chunk_size, opt->multiprocessors, work);
     opt->model.num_work = n;
     const lopt_status status = opt->gpu->upload(opt->common.device, (void *)opt->model.work, work, n * sizeof(uint32_t), stream);
     free(work);
@@ -206,7 +219,8 @@ static lopt_status plan(cuda_optimizer *opt, const prepared_weights *w, gpu_tens
     m->grad_type = o->grad_type;
     m->zero_nonfinite = o->zero_nonfinite;
     m->num_tensors = o->num_tensors;
-    const uint64_t tiles = tensor_table(o, tensors, m);
+    opt->chunk_size = cuda_chunk_size(o->counts, o->num_tensors);
+    const uint64_t tiles = tensor_table(o, opt->chunk_size, tensors, m);
     LOPT_CHECK(m->num_chunks < GPU_CHUNKS_MAX, LOPT_ERR_UNSUPPORTED, "more than 2 billion chunks of parameters on a GPU");
     divide(opt, &count, w->layout.count, prepared_storage(w), tiles, &place);
     LOPT_TRY(opt->gpu->allocate(o->device, count.used, stream, &opt->memory));

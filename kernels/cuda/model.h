@@ -20,7 +20,7 @@
 enum {
     GPU_WARP = 32,
     GPU_TILE = GPU_WARP,
-    GPU_CHUNK_MAX = 4096, /* a chunk has fewer parameters where there are few: gpu_chunk_size */
+    GPU_CHUNK_MAX = 4096, /* a chunk has fewer parameters where there are few: cuda_chunk_size (csrc/optimizer/cuda.h) */
     GPU_CHUNK_MIN = 256,
     GPU_SPAN = 64,   /* chunks of a tensor that are summed by one block, where a tensor has more */
     GPU_BLOCK = 128, /* threads; several are on a multiprocessor, so that one goes on where the other waits for its last warp */
@@ -150,15 +150,6 @@ CELL_FN void *gpu_move_at(gpu_moves moves, float *move, uint64_t at) {
 CELL_FN uint64_t gpu_tile_floats(lopt_dims d, int mixed) {
     const uint64_t components = (uint64_t)dims_state(d);
     return mixed ? (components - 1) * GPU_TILE / 2 + GPU_TILE : components * GPU_TILE;
-}
-/* Parameters of a chunk in a model of so many: the largest that blocks are through in so many turns, of which the last is a whole one too. Whole
- * tiles for each warp of a block. The GPU at hand has no say, or sums, and so bits, would depend on it. */
-CELL_FN uint32_t gpu_chunk_size(uint64_t parameters) {
-    const uint64_t at_once = 4 * 132; /* blocks on an H100 or H200 */
-    const uint64_t turns = (parameters + at_once * GPU_CHUNK_MAX - 1) / (at_once * GPU_CHUNK_MAX);
-    const uint64_t n = turns ? (parameters + at_once * turns - 1) / (at_once * turns) : 0;
-    const uint64_t whole = (n + GPU_BLOCK - 1) / GPU_BLOCK * GPU_BLOCK;
-    return whole < GPU_CHUNK_MIN ? (uint32_t)GPU_CHUNK_MIN : (uint32_t)whole;
 }
 /* Chunks of a piece of phase 2 where a step is one launch. */
 CELL_FN uint32_t gpu_piece_chunks(uint32_t chunk_size) { return GPU_CHUNK_MAX / chunk_size; }

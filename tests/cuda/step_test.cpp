@@ -53,13 +53,16 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto &i) { return std::string(i.param.name); });
 
 TEST_F(OnGpu, LargerModelsHaveLargerChunks) {
-    EXPECT_EQ(gpu_chunk_size(1), 256u);
-    EXPECT_EQ(gpu_chunk_size(528 * 256), 256u);
-    EXPECT_EQ(gpu_chunk_size(528 * 256 + 1), 384u);
-    EXPECT_EQ(gpu_chunk_size(1000000), 1920u); // 521 of them
-    EXPECT_EQ(gpu_chunk_size(528 * 4096), 4096u);
-    EXPECT_EQ(gpu_chunk_size(528 * 4096 + 1), 2176u); // in two turns
-    EXPECT_EQ(gpu_chunk_size(uint64_t(1) << 40), 4096u);
+    const auto size = [](const Sizes &counts) { return cuda_chunk_size(counts.data(), counts.size()); };
+    EXPECT_EQ(size({1}), 256u);
+    EXPECT_EQ(size({528 * 256}), 256u);
+    EXPECT_EQ(size({528 * 256 + 1}), 384u);
+    EXPECT_EQ(size({1000000}), 1920u);        // 521 of them
+    EXPECT_EQ(size(Sizes(20, 50000)), 2048u); // 500: of 1,920 there would be 540, twelve of them in a turn of their own
+    EXPECT_EQ(size(Sizes(2000, 100)), 256u);  // which no size makes fewer
+    EXPECT_EQ(size({528 * 4096}), 4096u);
+    EXPECT_EQ(size({528 * 4096 + 1}), 2176u); // in two turns
+    EXPECT_EQ(size({size_t(1) << 40}), 4096u);
     const Sizes sizes = {33, 1900 * 512 + 1};
     Model cpu(sizes, SMALL_CELL), source(sizes, SMALL_CELL);
     DeviceModel<> model(source);
