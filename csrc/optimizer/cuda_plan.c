@@ -78,8 +78,8 @@ static uint64_t chunks_of(const size_t *counts, size_t num_tensors, uint32_t siz
     return n;
 }
 
-uint32_t cuda_chunk_size(const size_t *counts, size_t num_tensors) {
-    const uint64_t at_once = 4 * 132; /* blocks */
+uint32_t cuda_chunk_size(const size_t *counts, size_t num_tensors, int mixed) {
+    const uint64_t at_once = (mixed ? 4 : 3) * 132; /* blocks: MMA_RESIDENT, SPLIT_RESIDENT */
     const uint64_t turns = (chunks_of(counts, num_tensors, GPU_CHUNK_MAX) + at_once - 1) / at_once;
     uint32_t size = GPU_CHUNK_MIN;
     while (size < GPU_CHUNK_MAX && chunks_of(counts, num_tensors, size) > turns * at_once) size += GPU_BLOCK;
@@ -219,7 +219,7 @@ static lopt_status plan(cuda_optimizer *opt, const prepared_weights *w, gpu_tens
     m->grad_type = o->grad_type;
     m->zero_nonfinite = o->zero_nonfinite;
     m->num_tensors = o->num_tensors;
-    opt->chunk_size = cuda_chunk_size(o->counts, o->num_tensors);
+    opt->chunk_size = cuda_chunk_size(o->counts, o->num_tensors, o->mixed);
     const uint64_t tiles = tensor_table(o, opt->chunk_size, tensors, m);
     LOPT_CHECK(m->num_chunks < GPU_CHUNKS_MAX, LOPT_ERR_UNSUPPORTED, "more than 2 billion chunks of parameters on a GPU");
     divide(opt, &count, w->layout.count, prepared_storage(w), tiles, &place);

@@ -104,7 +104,7 @@ TEST_F(FusedSteps, OfLargerChunksAreThoseOfThePhases) {
     Model a(sizes, "attention=1"), b(sizes, "attention=1");
     DeviceModel<> fused(a, 0, 1), phases(b);
     lopt_optimizer_options o = LOPT_OPTIMIZER_OPTIONS_INIT;
-    ASSERT_EQ(cuda_chunk_size(sizes.data(), sizes.size()), 384u);
+    ASSERT_EQ(cuda_chunk_size(sizes.data(), sizes.size(), 1), 384u);
     o.state_dtype = "mixed";
     fused.fused = 1, phases.fused = 0;
     for (auto *m : {&fused, &phases}) {
