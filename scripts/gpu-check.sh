@@ -110,6 +110,7 @@ for launches in phases fused; do
         --launches $launches
 done
 check "bench step" step.txt 180 $build/lopt bench step --device cuda --seconds 1 --json "$out/step.json"
+check "bench step, the caller's found_inf" step-found-inf.txt 120 $build/lopt bench step --device cuda --seconds 0.5 --found-inf
 if [ $quick = no ]; then
     if python3 -c 'import torch; assert torch.cuda.is_available()' 2>/dev/null; then
         check "rivals" rivals.txt 300 python3 scripts/bench-rivals.py --library $build/liblopt.so

@@ -20,6 +20,7 @@ typedef struct gpu_bench {
     size_t total, number_size;
     void *stream, *graph;
     void *numbers; /* parameters, then gradients */
+    void *flag;    /* a float 0, or NULL */
     float **params;
     const float **grads;
     lopt_optimizer *opt;
@@ -29,6 +30,7 @@ static void bench_free(gpu_bench *b) {
     lopt_optimizer_free(b->opt);
     if (b->graph) b->gpu->graph_destroy(b->o->device, b->graph);
     if (b->numbers) b->gpu->release(b->o->device, b->numbers);
+    if (b->flag) b->gpu->release(b->o->device, b->flag);
     if (b->stream) b->gpu->stream_destroy(b->o->device, b->stream);
     free(b->params);
     free(b->grads);
@@ -64,6 +66,7 @@ static lopt_status make_model(gpu_bench *b) {
     b->grads = memory;
     LOPT_TRY(b->gpu->stream_create(o->device, &b->stream));
     LOPT_TRY(b->gpu->allocate(o->device, 2 * b->total * b->number_size, b->stream, &b->numbers));
+    if (o->found_inf) LOPT_TRY(b->gpu->allocate(o->device, sizeof(float), b->stream, &b->flag));
     LOPT_TRY(fill(b));
     char *at = b->numbers;
     for (size_t i = 0; i < o->num_tensors; i++, at += o->counts[i - 1] * b->number_size) {
@@ -83,8 +86,9 @@ static lopt_status make_optimizer(gpu_bench *b) {
     options.state_dtype = o->state_dtype;
     options.param_dtype = options.grad_dtype = o->dtype;
     LOPT_TRY(lopt_weights_init(o->weights, 0, &w));
-    const lopt_status status = lopt_optimizer_create(w, &options, o->num_tensors, o->counts, b->params, b->stream, &b->opt);
+    lopt_status status = lopt_optimizer_create(w, &options, o->num_tensors, o->counts, b->params, b->stream, &b->opt);
     lopt_weights_free(w);
+    if (status == LOPT_OK) status = lopt_optimizer_set_scaler(b->opt, NULL, b->flag);
     if (status == LOPT_OK && o->launches && strcmp(o->launches, "auto") != 0)
         cuda_set_fused(b->opt, strcmp(o->launches, "fused") == 0);
     return status;

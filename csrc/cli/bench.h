@@ -15,7 +15,8 @@ typedef struct bench_gpu_job {
     size_t tensors;         /* that each size is split into */
     double seconds;
     const char *json;
-    const char *launches; /* as in lopt_gpu_step_options */
+    const char *launches; /* as in lopt_gpu_step_options; found_inf too */
+    int found_inf;
 } bench_gpu_job;
 int bench_step_gpu(const bench_gpu_job *job);
 int bench_unroll(int argc, char **argv);

@@ -23,6 +23,7 @@ enum {
     KEY_THREADS = 'j',
     KEY_ATTENTION = 'a',
     KEY_LAUNCHES = 'l',
+    KEY_FOUND_INF = 'f',
     KEY_SECONDS = 's',
     KEY_JSON = 'o'
 };
@@ -36,6 +37,9 @@ static const struct argp_option options[] = {
     {"attention", KEY_ATTENTION, "on|off|both", 0, "With or without attention (default both)", 0},
     {"launches", KEY_LAUNCHES, "auto|phases|fused", 0,
      "On a GPU: a kernel for each phase of a step, or one from phase 1 on (default auto: by the model's size)", 0},
+    {"found-inf", KEY_FOUND_INF, NULL, 0,
+     "On a GPU: the caller has a flag for gradients that are not finite, as with a gradient scaler, so that a step does not look for them",
+     0},
     {"seconds", KEY_SECONDS, "S", 0, "Time for each row (default 2)", 0},
     {"json", KEY_JSON, "FILE", 0, "Write the rows there as well", 0},
     {0},
@@ -60,6 +64,7 @@ typedef struct step_job {
     int attention[2], num_attention;
     double seconds;
     const char *json, *device, *launches;
+    int found_inf;
 } step_job;
 
 /* A model and its optimizer. */
@@ -86,6 +91,7 @@ static int take(void *self, int key, const char *value) {
         if (strcmp(value, "auto") != 0 && strcmp(value, "phases") != 0 && strcmp(value, "fused") != 0)
             return cli_error(CLI_USAGE, "--launches %s: it must be auto, phases or fused", value);
         return 0;
+    case KEY_FOUND_INF: job->found_inf = 1; return 0;
     case KEY_ATTENTION:
         job->num_attention = strcmp(value, "both") == 0 ? 2 : 1;
         if (job->num_attention == 1) job->attention[0] = strcmp(value, "on") == 0;
@@ -210,6 +216,7 @@ static int run_on(step_job *job) {
     if (gpu < 0 && job->device && strcmp(job->device, "cpu") != 0)
         return cli_error(CLI_USAGE, "--device %s: it must be cpu, cuda or cuda:N", job->device);
     if (gpu < 0 && job->launches) return cli_error(CLI_USAGE, "--launches is for --device cuda");
+    if (gpu < 0 && job->found_inf) return cli_error(CLI_USAGE, "--found-inf is for --device cuda");
     if (job->tensors == 0) job->tensors = 1;
     if (gpu < 0) return run(job);
     if (job->num_threads > 0) return cli_error(CLI_USAGE, "--threads is for --device cpu");
@@ -222,7 +229,8 @@ static int run_on(step_job *job) {
                                   (size_t)job->tensors,
                                   job->seconds,
                                   job->json,
-                                  job->launches ? job->launches : "auto"};
+                                  job->launches ? job->launches : "auto",
+                                  job->found_inf};
     return bench_step_gpu(&on_gpu);
 }
 

@@ -1,7 +1,7 @@
 /* lopt bench step --device cuda: models in a GPU's memory, fp32 and mixed state, steps on a stream and from a graph.
  *
  * Bytes per parameter that a step must move, C = P + 2S + 1 numbers of state of which C - 1 are 16-bit if mixed:
- *   2 x state, 2 x 4 gradient (once by the look for non-finite entries), 2 x 4 true parameter, 4 parameter written, and twice what waits for
+ *   2 x state, 2 x 4 gradient (once by the look for non-finite entries, if the caller has no flag), 2 x 4 true parameter, 4 parameter written, and twice what waits for
  *   phase 2: an update and, with attention, an attended point, of 4 bytes each, or 2 if mixed */
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,9 +13,9 @@
 #include "console.h"
 #include "lopt/meta.h"
 
-static double bytes_of(int mixed, int attention) {
+static double bytes_of(int mixed, int attention, int found_inf) {
     const int state = mixed ? 2 * 18 + 4 : 4 * 19, waiting = (mixed ? 2 : 4) * (attention ? 2 : 1);
-    return 2 * state + 2 * 4 + 2 * 4 + 4 + 2 * waiting;
+    return 2 * state + (found_inf ? 1 : 2) * 4 + 2 * 4 + 4 + 2 * waiting;
 }
 
 /* One model in one of the ways to step it. */
@@ -34,27 +34,28 @@ static void print_name(const bench_row *w) {
 }
 
 static void print_head(const bench_gpu_job *job, const lopt_gpu_step *r) {
-    printf("%s, copy %.0f GB/s, in place %.0f GB/s, launches: %s\n\n", r->device, 1e-9 * r->copy_per_second,
-           1e-9 * r->in_place_per_second, job->launches);
+    printf("%s, copy %.0f GB/s, in place %.0f GB/s, launches: %s%s\n\n", r->device, 1e-9 * r->copy_per_second,
+           1e-9 * r->in_place_per_second, job->launches, job->found_inf ? ", with the caller's found_inf" : "");
     printf("%-10s %7s  %-3s %-5s %-6s %10s %12s %8s %8s %10s %9s\n", "model", "params", "att", "state", "by", "ms", "params/s",
            "GB/s", "of copy", "in place", "B/param");
 }
 
 static void report_row(const bench_gpu_job *job, const bench_row *w, const lopt_gpu_step *r, json_t *rows) {
     char rate_text[CONSOLE_NUMBER_MAX];
-    const double n = (double)bench_shape_total(w->shape), bytes = bytes_of(w->mixed, w->attention), rate = n / r->seconds;
+    const double n = (double)bench_shape_total(w->shape), bytes = bytes_of(w->mixed, w->attention, job->found_inf),
+                 rate = n / r->seconds;
     const double of_copy = rate * bytes / r->copy_per_second, of_in_place = rate * bytes / r->in_place_per_second;
     if (json_array_size(rows) == 0) print_head(job, r);
     print_name(w);
     printf("%10.4f %10s/s %8.0f %6.1f %% %8.1f %% %9.1f  (%.4f .. %.4f ms)\n", 1e3 * r->seconds, console_scaled(rate, rate_text),
            1e-9 * rate * bytes, 100 * of_copy, 100 * of_in_place, r->bytes_held / n, 1e3 * r->low, 1e3 * r->high);
     fflush(stdout);
-    json_array_append_new(rows,
-                          json_pack("{s:s, s:s, s:s, s:f, s:i, s:b, s:s, s:b, s:f, s:f, s:f, s:f, s:f, s:f}", "device", r->device,
-                                    "launches", job->launches, "model", w->shape->name, "parameters", n, "tensors",
-                                    (int)w->shape->num_tensors, "attention", w->attention, "state", state_of(w), "graph", w->graph,
-                                    "seconds", r->seconds, "parameters_per_second", rate, "bytes", bytes, "share_of_copy", of_copy,
-                                    "share_of_in_place", of_in_place, "bytes_held", r->bytes_held / n));
+    json_array_append_new(rows, json_pack("{s:s, s:s, s:b, s:s, s:f, s:i, s:b, s:s, s:b, s:f, s:f, s:f, s:f, s:f, s:f}", "device",
+                                          r->device, "launches", job->launches, "found_inf", job->found_inf, "model",
+                                          w->shape->name, "parameters", n, "tensors", (int)w->shape->num_tensors, "attention",
+                                          w->attention, "state", state_of(w), "graph", w->graph, "seconds", r->seconds,
+                                          "parameters_per_second", rate, "bytes", bytes, "share_of_copy", of_copy,
+                                          "share_of_in_place", of_in_place, "bytes_held", r->bytes_held / n));
 }
 
 /* skipped: counts the rows for which there is no memory. */
@@ -68,6 +69,7 @@ static int measure_row(const bench_gpu_job *job, const bench_row *w, json_t *row
     o.state_dtype = state_of(w);
     o.graph = w->graph;
     o.launches = job->launches;
+    o.found_inf = job->found_inf;
     o.seconds = job->seconds;
     const lopt_status status = lopt_gpu_step_measure(&o, &r);
     if (status == LOPT_ERR_MEMORY) { /* of this size, not of the smaller ones */

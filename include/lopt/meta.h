@@ -194,10 +194,13 @@ typedef struct lopt_gpu_step_options {
     /* "phases": a kernel for each phase, as profilers show best; "fused": one from phase 1 on, which the default cell alone has. The bits are the
      * same. NULL or "auto": as steps are launched. */
     const char *launches;
+    /* 1: the caller has looked at the gradients and hands over a flag (lopt_optimizer_set_scaler), as training with a gradient scaler does; 0: a step
+     * looks itself, which reads them once more. */
+    int found_inf;
 } lopt_gpu_step_options;
 
 #define LOPT_GPU_STEP_OPTIONS_INIT \
-    { sizeof(lopt_gpu_step_options), 0, 0, NULL, NULL, NULL, NULL, 0, 1.0, NULL }
+    { sizeof(lopt_gpu_step_options), 0, 0, NULL, NULL, NULL, NULL, 0, 1.0, NULL, 0 }
 
 typedef struct lopt_gpu_step {
     char device[64];            /* the GPU's name */

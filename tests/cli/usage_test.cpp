@@ -77,6 +77,7 @@ TEST(Cli, WrongCommandLinesAreOneClearSentence) {
                            {{"bench", "step", "--attention", "maybe"}, "--attention"},
                            {{"bench", "step", "--launches", "one"}, "--launches"},
                            {{"bench", "step", "--launches", "fused", "--params", "1k"}, "--launches is for --device cuda"},
+                           {{"bench", "step", "--found-inf", "--params", "1k"}, "--found-inf is for --device cuda"},
                            {{"bench", "step", "--device", "cuda", "--threads", "2"}, "--threads is for --device cpu"},
                            {{"bench", "step", "--device", "cuda", "--tensors", "3"}, "--tensors"},
                            {{"bench", "step", "--device", "cuda:999", "--params", "1k"}, "device \"cuda"},
