@@ -65,23 +65,37 @@ __device__ static inline cell_weights numbers_of(const gpu_model &m) {
 /* A block's memory while it is at tiles; shared. */
 template <class format> struct mma_scratch {
     words4 x[GPU_WARPS][format::terms * X_WORDS / 4], old[GPU_WARPS][format::terms == 2 ? OLD_WORDS4 * MMA_LANES : 1];
+    chunk_work chunk; /* where there are two terms, which leave no registers for it */
+    float *sums;      /* where the chunk's go */
+    uint32_t number;  /* the chunk's */
     float part[GPU_WARPS][GPU_SUMS_MAX];
 };
 
+/* Returns the chunk's number, which tiles leave no register for. */
 template <class format, class meanwhile>
-__device__ static inline void advance_chunk_mma(lopt_dims d, const gpu_model &m, const cell_weights &w, mma_lane<format> &lane,
-                                                unsigned warp, typename format::weights *weights, mma_scratch<format> *s,
-                                                uint32_t chunk, const gpu_chunk &c, const meanwhile &before_sums) {
-    const chunk_work k = chunk_begin(d, m, c);
+__device__ static inline uint32_t advance_chunk_mma(lopt_dims d, const gpu_model &m, const cell_weights &w, mma_lane<format> &lane,
+                                                    unsigned warp, typename format::weights *weights, mma_scratch<format> *s,
+                                                    uint32_t chunk, const gpu_chunk &c, const meanwhile &before_sums) {
+    const bool shares = format::terms == 2;
+    chunk_work own;
+    const chunk_work &k = shares ? s->chunk : own;
     float sums[MMA_P + MMA_X + 3];
+    if (!shares) own = chunk_begin(d, m, c);
+    if (threadIdx.x == 0) {
+        if (shares) s->chunk = chunk_begin(d, m, c);
+        s->sums = m.sums + (uint64_t)chunk * (unsigned)gpu_sums(d);
+        s->number = chunk;
+    }
     mma_begin_chunk(lane);
-    weights_bias<format>(k.bias, weights);
+    weights_bias<format>(m.bias_param + c.tensor * padded(3 * d.param), weights);
     if (format::terms == 1)
         for (int i = 0; i < MMA_PRODUCTS; i++) lane.kept[i] = weights[i * MMA_LANES + (int)lane.id];
     advance_tiles(d, m, w, lane, k, warp);
     before_sums();
     mma_end_chunk(lane, sums);
-    block_sums(sums, gpu_sums(d), busy_warps(c.n), s->part, m.sums + (uint64_t)chunk * (unsigned)gpu_sums(d));
+    const uint32_t number = s->number;
+    block_sums(sums, gpu_sums(d), busy_warps(k.n), s->part, s->sums);
+    return number;
 }
 
 /* Nothing that depends on a step. Returns the warp. */
@@ -90,7 +104,8 @@ __device__ static inline unsigned lane_begin(const gpu_model &m, typename format
                                              mma_lane<format> *lane) {
     unsigned warp = gpu_warp();
     lane->id = gpu_lane();
-    opaque(warp), opaque(lane->id);
+    if (format::terms == 1) opaque(warp); /* two terms leave no register for it */
+    opaque(lane->id);
     lane->x = (char *)s->x;
     lane_places(warp * sizeof s->x[0], lane);
     lane->old = s->old[warp];
@@ -114,7 +129,7 @@ template <class shape, class format> __device__ static inline void advance_chunk
         const gpu_chunk c = m.chunks[chunk];
         if (chunk + gridDim.x >= (uint32_t)m.num_chunks) step_leads();
         if (m.buffers[c.tensor].grads == NULL) continue;
-        advance_chunk_mma(shape::dims(), m, w, lane, warp, s.weights, &s.tiles, chunk, c, [] {});
+        chunk = advance_chunk_mma(shape::dims(), m, w, lane, warp, s.weights, &s.tiles, chunk, c, [] {});
     }
 }
 

@@ -34,6 +34,21 @@ static inline unsigned gpu_grid(const gpu_launch *l, uint64_t n, unsigned reside
 }
 enum { GPU_RESIDENT = 2048 / GPU_BLOCK }; /* of kernels with few registers */
 
+/* Keeps the compiler from deriving a number from others, or from making it again wherever it is wanted. */
+#ifdef LOPT_CUDA_EMULATION
+static inline void opaque(unsigned &) {}
+template <class target> static inline void opaque(target *&) {}
+#else
+__device__ static inline void opaque(unsigned &a) { asm volatile("" : "+r"(a)); }
+template <class target> __device__ static inline void opaque(target *&a) { asm volatile("" : "+l"(a)); }
+#endif
+/* What is rarely wanted, by an address that is made of the kernel's parameters: else it would take registers all the time. */
+__device__ static inline gpu_control *control_of(const gpu_model &m) {
+    gpu_control *control = m.control;
+    opaque(control);
+    return control;
+}
+
 /* Work items i < n of this block. */
 #define GRID_FOR(i, n) for (uint64_t i = blockIdx.x; i < (uint64_t)(n); i += gridDim.x)
 

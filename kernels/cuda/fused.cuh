@@ -13,7 +13,9 @@
 
 /* What thread 0 tells its block; shared. */
 struct fused_words {
-    uint32_t work[2]; /* this turn's and the next one's */
+    uint32_t work, ticket;  /* the piece of work at hand; the number of the next */
+    uint32_t chunk, tensor; /* in phase 1: kept here, since tiles leave no registers */
+    uint64_t span;
     uint32_t last[3];
 };
 
@@ -25,35 +27,32 @@ __device__ static inline void fused_finish(const gpu_model &m, uint32_t tensor, 
     __syncthreads();
     if (threadIdx.x == 0) order_publish(&m.progress.ready[tensor]);
     tensor_advance(m, tensor, level);
-    if (block_is_last(&m.control->tensors_left, &s->last[2])) model_finish(m, level);
+    if (block_is_last(&control_of(m)->tensors_left, &s->last[2])) model_finish(m, level);
 }
 
-/* A chunk has been through phase 1. next: the block's next piece of work, which may still be on its way from memory. */
-__device__ static inline void fused_count(const gpu_model &m, uint32_t chunk, uint32_t tensor, uint32_t next, unsigned turn,
-                                          fused_words *s, level_scratch *level) {
-    const gpu_tensor t = m.tensors[tensor];
-    const uint64_t span = t.span_at + (chunk - t.chunk_at) / GPU_SPAN;
+/* The piece of work with a number, by thread 0. */
+__device__ static inline uint32_t fused_work(const gpu_model &m, uint32_t ticket) {
+    return ticket < m.num_work ? m.work[ticket] : GPU_WORK_NONE;
+}
+
+/* A chunk has been through phase 1. */
+__device__ static inline void fused_count(const gpu_model &m, fused_words *s, level_scratch *level) {
     if (threadIdx.x == 0) {
-        s->last[0] = order_count_down(m.num_spans ? &m.progress.span_left[span] : &m.progress.tensor_left[tensor]) == 1;
-        s->work[turn] = next;
+        const gpu_tensor t = m.tensors[s->tensor];
+        const uint64_t span = t.span_at + (s->chunk - t.chunk_at) / GPU_SPAN;
+        const uint32_t next = fused_work(m, s->ticket); /* on its way while the chunk is counted */
+        s->last[0] = order_count_down(m.num_spans ? &m.progress.span_left[span] : &m.progress.tensor_left[s->tensor]) == 1;
+        s->span = span;
+        s->work = next;
     }
     __syncthreads();
     if (!s->last[0]) return;
+    const uint32_t tensor = s->tensor;
     if (m.num_spans) {
-        gather_span(m, span, level->rows);
+        gather_span(m, s->span, level->rows);
         if (!block_is_last(&m.progress.tensor_left[tensor], &s->last[1])) return;
     }
     fused_finish(m, tensor, s, level);
-}
-
-/* The next piece of work, by thread 0; its number has been drawn before. */
-__device__ static inline uint32_t fused_work(const gpu_model &m, uint32_t ticket) {
-    return threadIdx.x == 0 && ticket < m.num_work ? m.work[ticket] : GPU_WORK_NONE;
-}
-
-__device__ static inline void fused_take(const gpu_model &m, uint32_t ticket, unsigned turn, fused_words *s) {
-    if (threadIdx.x == 0) s->work[turn] = fused_work(m, ticket);
-    __syncthreads();
 }
 
 /* Phase 2 of a piece that begins with a chunk. */
@@ -68,28 +67,28 @@ __device__ static inline void fused_apply(const gpu_model &m, gpu_moves moves, c
 template <class phase_1>
 __device__ static inline void fused_step(const gpu_model &m, gpu_moves moves, fused_words *s, level_scratch *level,
                                          const phase_1 &advance) {
-    uint32_t ticket = 0;
-    const auto draw = [&] {
-        if (threadIdx.x == 0) ticket = order_take(&m.control->ticket);
-    };
-    draw();
-    fused_take(m, ticket, 0, s);
-    for (unsigned turn = 0;; turn ^= 1) {
-        const uint32_t work = s->work[turn], chunk = work & ~GPU_WORK_APPLY;
+    const auto draw = [&] { return order_take(&control_of(m)->ticket); };
+    if (threadIdx.x == 0) s->work = fused_work(m, draw());
+    __syncthreads();
+    for (;;) {
+        const uint32_t work = s->work, chunk = work & ~GPU_WORK_APPLY;
         if (work == GPU_WORK_NONE) return;
         const gpu_chunk c = m.chunks[chunk];
-        if (m.buffers[c.tensor].grads == NULL) {
-            draw();
-            fused_take(m, ticket, turn ^ 1, s);
-        } else if (work & GPU_WORK_APPLY) {
-            block_waits_for(&m.progress.ready[c.tensor]);
-            draw();
-            fused_apply(m, moves, c);
-            fused_take(m, ticket, turn ^ 1, s);
-        } else {
-            advance(chunk, c, draw);
-            fused_count(m, chunk, c.tensor, fused_work(m, ticket), turn ^ 1, s, level);
+        const bool rests = m.buffers[c.tensor].grads == NULL;
+        if (!rests && !(work & GPU_WORK_APPLY)) {
+            if (threadIdx.x == 0) s->chunk = chunk, s->tensor = c.tensor;
+            advance(chunk, c, [&] {
+                if (threadIdx.x == 0) s->ticket = draw();
+            });
+            fused_count(m, s, level);
+            continue;
         }
+        if (rests) __syncthreads(); /* all have read what is taken next */
+        else block_waits_for(&m.progress.ready[c.tensor]);
+        const uint32_t next = threadIdx.x == 0 ? draw() : 0;
+        if (!rests) fused_apply(m, moves, c);
+        if (threadIdx.x == 0) s->work = fused_work(m, next);
+        __syncthreads();
     }
 }
 

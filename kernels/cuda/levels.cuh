@@ -57,12 +57,13 @@ __device__ static inline void tensor_advance(const gpu_model &m, uint64_t i, lev
 /* Rule 14 over the tensors that took part; counts the step. */
 __device__ static inline void model_finish(const gpu_model &m, level_scratch *s) {
     const int T = m.dims.tensor;
+    gpu_control *control = control_of(m);
     sum_columns(m.u, padded(T), m.num_tensors, T, m.buffers, s->rows, s->total);
-    for (int j = (int)threadIdx.x; j < T; j += GPU_BLOCK) s->mean[j] = (float)(s->total[j] / (double)m.control->taking_part);
+    for (int j = (int)threadIdx.x; j < T; j += GPU_BLOCK) s->mean[j] = (float)(s->total[j] / (double)control->taking_part);
     __syncthreads();
     const dense_gru level = {&m.weights->dense[DENSE_GLOBAL_GATE], &m.weights->dense[DENSE_GLOBAL_CANDIDATE], T, m.dims.global};
     dense_gru_forward(level, s->mean, m.v, m.weights->global_bias, m.v, NULL, &s->gru);
-    if (threadIdx.x == 0) m.control->step++;
+    if (threadIdx.x == 0) control->step++;
 }
 
 #endif

@@ -4,14 +4,6 @@
 
 #include "kernels/cuda/mma_state.cuh"
 
-/* Keeps the compiler from making the number again wherever it is wanted: to read a thread's index takes as long as a product. */
-__device__ static inline void opaque(unsigned &a) {
-    (void)a;
-#ifndef LOPT_CUDA_EMULATION
-    asm volatile("" : "+r"(a));
-#endif
-}
-
 /* Inputs x of a tile on their way from the lanes that made them to those that multiply: rows of 8 words and 4 that are left out; rows of the same
  * place r among their four lie together. So neither way goes twice to a bank at once. */
 enum { X_ROW_WORDS = 12, X_PLACE_WORDS = 8 * X_ROW_WORDS + 8, X_WORDS = 4 * X_PLACE_WORDS }; /* for each term */

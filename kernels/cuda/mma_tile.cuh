@@ -136,11 +136,12 @@ __device__ static inline void tile_prefetch(const mma_lane<format> &lane, const 
 template <bool whole, class format>
 __device__ static inline void advance_tile_mma(lopt_dims d, const gpu_model &m, const cell_weights &w, mma_lane<format> &lane,
                                                const chunk_work &k, const tile_at &t, unsigned grad_stride) {
-    const bool there = exists<whole>(t.left, lane.id);
+    const unsigned left = whole ? (unsigned)GPU_TILE : k.n % GPU_TILE;
+    const bool there = exists<whole>(left, lane.id);
     float x[MMA_X];
     const uint32_t bits = gradient_load(m, t.grad, there);
     const typename format::words words = format::load(t.state, lane.id);
-    tile_prefetch(lane, t, grad_stride);
+    if (whole) tile_prefetch(lane, t, grad_stride);
     typename format::hidden h = format::hidden_of(words);
     own_state own = format::own_of(words);
     const float log_lr = begin_rate(k, own.log_lr), lam_before = own.lam[0], g = gradient_of(m, k, bits);
@@ -152,10 +153,10 @@ __device__ static inline void advance_tile_mma(lopt_dims d, const gpu_model &m, 
     const float plain = handover_direction(own.gbar[handover_scale(d)], lam_before);
     add_sums(MMA_X, x, there, lane.own);
     __syncwarp();
-    cell_readout o = advance_hidden<whole>(d, w, lane, t.left, log_lr, h);
+    cell_readout o = advance_hidden<whole>(d, w, lane, left, log_lr, h);
     if (k.handed_over > 0.0f) handover_blend(&w, k.handed_over, plain, log_lr, &o);
     format::store_rest(t.state, lane.id, h, o.log_lr);
-    store_moves(d, format::mixed, k, k.n - t.left + lane.id, o, there);
+    store_moves(d, format::mixed, k, (whole ? k.n - t.left : k.n / GPU_TILE * GPU_TILE) + lane.id, o, there);
     add_readout(o, there, lane.own + MMA_X);
 }
 

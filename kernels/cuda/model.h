@@ -74,13 +74,13 @@ typedef struct gpu_progress {
 
 /* What changes from step to step. */
 typedef struct gpu_control {
+    uint32_t ticket, tensors_left; /* as in gpu_progress: the next piece of work; tensors that are not through phase 1 */
     uint64_t step, skipped;
     uint64_t taking_part; /* tensors, in the step at hand */
     float lr_scale, weight_decay;
     float mean_log_lr; /* over the tensors that take part */
     uint32_t unusable; /* 1: a gradient was found that is not finite or too large */
     uint32_t swapped;  /* 1: the attended parameters are in `move`; a captured step that is replayed then does nothing */
-    uint32_t ticket, tensors_left; /* as in gpu_progress: the next piece of work; tensors that are not through phase 1 */
 } gpu_control;
 
 /* The weights in the device's memory. */
