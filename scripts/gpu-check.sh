@@ -133,7 +133,7 @@ if [ $quick = no ]; then
 fi
 {
     printf '\n```\n'
-    for text in bounds step step-phases step-fused rivals; do
+    for text in bounds step step-found-inf step-phases step-fused rivals; do
         [ ! -f "$out/$text.txt" ] || { cat "$out/$text.txt"; echo; }
     done
     printf '```\n'

@@ -31,9 +31,10 @@ typedef struct cuda_optimizer {
 /* How steps are launched from now on; the bits are the same. */
 void cuda_set_fused(lopt_optimizer *opt, int fused);
 
-/* Parameters of a chunk: the fewest with which blocks are through tensors of so many in no more turns than with GPU_CHUNK_MAX, where as many are at work at
- * once as on an H100 or H200: four on a multiprocessor with mixed state, three with fp32. Whole tiles for each warp of a block. The GPU at hand has no say, or sums, and so bits, would depend on it. */
-uint32_t cuda_chunk_size(const size_t *counts, size_t num_tensors, int mixed);
+/* Parameters of a chunk: the fewest with which blocks are through tensors of so many in no more turns than with GPU_CHUNK_MAX (GPU_CHUNK_MAX / 2, but for
+ * models so large that blocks have many turns), where as many are at work at once as on an H100 or H200: four on a multiprocessor. Whole tiles for each
+ * warp of a block. The GPU at hand has no say, or sums, and so bits, would depend on it. */
+uint32_t cuda_chunk_size(const size_t *counts, size_t num_tensors);
 
 /* The list of work of steps that are one launch, into work [2 num_chunks]; returns how many pieces it has. Phase 1 of all chunks; phase 2 of a tensor's
  * begins so long after its last that the blocks of so many multiprocessors seldom find it not ready, and from then on there are two pieces for each of

@@ -78,11 +78,15 @@ static uint64_t chunks_of(const size_t *counts, size_t num_tensors, uint32_t siz
     return n;
 }
 
-uint32_t cuda_chunk_size(const size_t *counts, size_t num_tensors, int mixed) {
-    const uint64_t at_once = (mixed ? 4 : 3) * 132; /* blocks: MMA_RESIDENT, SPLIT_RESIDENT */
-    const uint64_t turns = (chunks_of(counts, num_tensors, GPU_CHUNK_MAX) + at_once - 1) / at_once;
+/* From one chunk to the next a block waits 2 us, which larger chunks make rarer; but the blocks that come last are alone for longer. */
+enum { LARGE_TURNS = 16 };
+
+uint32_t cuda_chunk_size(const size_t *counts, size_t num_tensors) {
+    const uint64_t at_once = 4 * 132; /* blocks: MMA_RESIDENT, SPLIT_RESIDENT */
+    const uint32_t most = chunks_of(counts, num_tensors, GPU_CHUNK_MAX) < LARGE_TURNS * at_once ? GPU_CHUNK_MAX / 2 : GPU_CHUNK_MAX;
+    const uint64_t turns = (chunks_of(counts, num_tensors, most) + at_once - 1) / at_once;
     uint32_t size = GPU_CHUNK_MIN;
-    while (size < GPU_CHUNK_MAX && chunks_of(counts, num_tensors, size) > turns * at_once) size += GPU_BLOCK;
+    while (size < most && chunks_of(counts, num_tensors, size) > turns * at_once) size += GPU_BLOCK;
     return size;
 }
 
@@ -137,7 +141,7 @@ static lopt_status upload_chunks(const cuda_optimizer *opt, const gpu_tensor *te
 
 uint64_t cuda_work_order(const gpu_tensor *tensors, uint64_t num_chunks, uint32_t chunk_size, unsigned multiprocessors,
                          uint32_t *work) {
-    const uint64_t lag = (uint64_t)GPU_WORK_LAG * multiprocessors, together = gpu_piece_chunks(chunk_size);
+    const uint64_t lag = (uint64_t)GPU_WORK_LAG / chunk_size * multiprocessors, together = gpu_piece_chunks(chunk_size);
     uint64_t advanced = 0, applied = 0, n = 0;
     const gpu_tensor *tensor = tensors; /* of the next chunk for phase 2 */
     while (applied < num_chunks) {
@@ -219,7 +223,7 @@ static lopt_status plan(cuda_optimizer *opt, const prepared_weights *w, gpu_tens
     m->grad_type = o->grad_type;
     m->zero_nonfinite = o->zero_nonfinite;
     m->num_tensors = o->num_tensors;
-    opt->chunk_size = cuda_chunk_size(o->counts, o->num_tensors, o->mixed);
+    opt->chunk_size = cuda_chunk_size(o->counts, o->num_tensors);
     const uint64_t tiles = tensor_table(o, opt->chunk_size, tensors, m);
     LOPT_CHECK(m->num_chunks < GPU_CHUNKS_MAX, LOPT_ERR_UNSUPPORTED, "more than 2 billion chunks of parameters on a GPU");
     divide(opt, &count, w->layout.count, prepared_storage(w), tiles, &place);

@@ -20,7 +20,7 @@
 enum {
     GPU_WARP = 32,
     GPU_TILE = GPU_WARP,
-    GPU_CHUNK_MAX = 4096, /* a chunk has fewer parameters where there are few: cuda_chunk_size (csrc/optimizer/cuda.h) */
+    GPU_CHUNK_MAX = 8192, /* a chunk has fewer parameters where there are few: cuda_chunk_size (csrc/optimizer/cuda.h) */
     GPU_CHUNK_MIN = 256,
     GPU_SPAN = 64,   /* chunks of a tensor that are summed by one block, where a tensor has more */
     GPU_BLOCK = 128, /* threads; several are on a multiprocessor, so that one goes on where the other waits for its last warp */
@@ -60,8 +60,8 @@ typedef struct gpu_buffers {
  * all. */
 #define GPU_WORK_APPLY GPU_CHUNKS_MAX
 #define GPU_WORK_NONE 0xffffffffu
-/* Chunks for each multiprocessor, from a tensor's last in phase 1 to its first in phase 2: so many that blocks seldom wait for it. */
-enum { GPU_WORK_LAG = 12 };
+/* Parameters for each multiprocessor, from a tensor's last in phase 1 to its first in phase 2: so many that blocks seldom wait for it. */
+enum { GPU_WORK_LAG = 12 * 4096 };
 
 /* What its blocks count while it runs; the start is made by lopt_prepare. */
 typedef struct gpu_progress {

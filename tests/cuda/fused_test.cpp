@@ -98,13 +98,13 @@ TEST_F(FusedSteps, AreThoseOfThePhasesWhateverTheGradients) {
     }
 }
 
-// Chunks whose size is no power of two, of which a piece of phase 2 has as many as 4,096 hold: ten of 384. What makes the model so large rests.
+// Chunks whose size is no power of two, of which a piece of phase 2 has as many as 8,192 hold: 21 of 384. What makes the model so large rests.
 TEST_F(FusedSteps, OfLargerChunksAreThoseOfThePhases) {
-    const std::vector<size_t> sizes = {135000, 10 * 384 + 1, 384, 2 * 10 * 384 - 1};
+    const std::vector<size_t> sizes = {135000, 21 * 384 + 1, 384, 2 * 21 * 384 - 1};
     Model a(sizes, "attention=1"), b(sizes, "attention=1");
     DeviceModel<> fused(a, 0, 1), phases(b);
     lopt_optimizer_options o = LOPT_OPTIMIZER_OPTIONS_INIT;
-    ASSERT_EQ(cuda_chunk_size(sizes.data(), sizes.size(), 1), 384u);
+    ASSERT_EQ(cuda_chunk_size(sizes.data(), sizes.size()), 384u);
     o.state_dtype = "mixed";
     fused.fused = 1, phases.fused = 0;
     for (auto *m : {&fused, &phases}) {
@@ -229,7 +229,7 @@ TEST(FusedWork, WaitsOnlyForWhatStandsBefore) {
                                                       {38597376, 786432, 2304, 1769472, 768},
                                                       std::vector<uint64_t>(500, 4097)};
     for (const auto &sizes : lists)
-        for (uint32_t chunk_size : {256u, 384u, 1024u, 1920u, 2176u, 4096u})
+        for (uint32_t chunk_size : {256u, 384u, 1024u, 1920u, 2176u, 4096u, 8192u})
             for (unsigned multiprocessors : {1u, 132u}) expect_work(sizes, chunk_size, multiprocessors);
 }
 

@@ -53,7 +53,7 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto &i) { return std::string(i.param.name); });
 
 TEST_F(OnGpu, LargerModelsHaveLargerChunks) {
-    const auto size = [](const Sizes &counts) { return cuda_chunk_size(counts.data(), counts.size(), 1); };
+    const auto size = [](const Sizes &counts) { return cuda_chunk_size(counts.data(), counts.size()); };
     EXPECT_EQ(size({1}), 256u);
     EXPECT_EQ(size({528 * 256}), 256u);
     EXPECT_EQ(size({528 * 256 + 1}), 384u);
@@ -62,8 +62,10 @@ TEST_F(OnGpu, LargerModelsHaveLargerChunks) {
     EXPECT_EQ(size(Sizes(2000, 100)), 256u);  // which no size makes fewer
     EXPECT_EQ(size({528 * 4096}), 4096u);
     EXPECT_EQ(size({528 * 4096 + 1}), 2176u); // in two turns
-    EXPECT_EQ(size({size_t(1) << 40}), 4096u);
-    EXPECT_EQ(cuda_chunk_size(Sizes{1000000}.data(), 1, 0), 2560u); // 391 for 396 blocks of fp32 state
+    EXPECT_EQ(size({25600000}), 4096u);
+    EXPECT_EQ(size({15 * 528 * 8192}), 4096u);
+    EXPECT_EQ(size({16 * 528 * 8192}), 8192u);
+    EXPECT_EQ(size({size_t(1) << 40}), 8192u);
     const Sizes sizes = {33, 1900 * 512 + 1};
     Model cpu(sizes, SMALL_CELL), source(sizes, SMALL_CELL);
     DeviceModel<> model(source);
