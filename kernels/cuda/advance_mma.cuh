@@ -133,7 +133,7 @@ template <class shape, class format> __device__ static inline void advance_chunk
     }
 }
 
-/* And all that follows. The levels work where tiles did: barriers stand before and after. */
+/* And all that follows. The levels work where tiles did; each ends with a barrier. */
 template <class shape, class format> __device__ static inline void step_mma(const gpu_model &m) {
     __shared__ struct {
         typename format::weights weights[MMA_PRODUCTS * MMA_LANES];

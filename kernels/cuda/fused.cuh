@@ -61,9 +61,9 @@ __device__ static inline void fused_apply(const gpu_model &m, gpu_moves moves, c
     apply_chunk(m, moves, {c.first, c.tensor, left < m.piece ? (uint32_t)left : m.piece});
 }
 
-/* moves: gpu_moves_of. advance(number, chunk, before_sums): phase 1 of it, with a barrier at its end, and one before it uses what `level` may share
- * memory with. Numbers are drawn a little before they are needed, which hides the way to memory, but not a whole chunk before: phase 2 would find its
- * tensor not ready. */
+/* moves: gpu_moves_of. advance(number, chunk, before_sums): phase 1 of it, with a barrier at its end. What uses `level` ends with one too, so that both may
+ * work in the same memory. Numbers are drawn before the sums are formed, while other warps are at their last tiles, but not a whole chunk before: phase 2
+ * would find its tensor not ready. */
 template <class phase_1>
 __device__ static inline void fused_step(const gpu_model &m, gpu_moves moves, fused_words *s, level_scratch *level,
                                          const phase_1 &advance) {
