@@ -20,11 +20,13 @@ AS_IS = "as-is"
 # name: (what it asks, [(file, what stands there once, what then stands there)])
 VARIANTS = {
     AS_IS: ("the code as it is", []),
-    "chunks-4096": ("does a large model gain by smaller pieces of work?", [("kernels/cuda/model.h", "GPU_CHUNK_MAX = 8192", "GPU_CHUNK_MAX = 4096")]),
+    "chunks-4096": ("does a large model gain by smaller pieces of work?", [("kernels/cuda/model.h", "GPU_CHUNK_MAX = 8192", "GPU_CHUNK_MAX = 4096"),
+                                                                               ("csrc/optimizer/cuda_plan.c", "? GPU_CHUNK_MAX / 2 :", "? GPU_CHUNK_MAX :")]),
     "chunks-16384": ("or by larger ones?", [("kernels/cuda/model.h", "GPU_CHUNK_MAX = 8192", "GPU_CHUNK_MAX = 16384"),
                                              ("csrc/optimizer/cuda_plan.c", "? GPU_CHUNK_MAX / 2 :", "? GPU_CHUNK_MAX / 4 :"),
                                              ("csrc/optimizer/cuda_plan.c", "LARGE_TURNS = 16", "LARGE_TURNS = 8")]),
-    "two-turns": ("small models: half as large chunks, of which each block has two", [("csrc/optimizer/cuda_plan.c", "at_once = 4 * 132;", "at_once = 8 * 132;")]),
+    "two-turns": ("small models: half as large chunks, of which each block has two", [("csrc/optimizer/cuda_plan.c", "at_once = 4 * 132;", "at_once = 8 * 132;"),
+                                                                             ("csrc/optimizer/cuda_plan.c", "LARGE_TURNS = 16", "LARGE_TURNS = 8")]),
     "lag-8": ("may phase 2 follow phase 1 closer?", [("kernels/cuda/model.h", "GPU_WORK_LAG = 12 * 4096", "GPU_WORK_LAG = 8 * 4096")]),
     "lag-24": ("do blocks wait for tensors that are not ready?", [("kernels/cuda/model.h", "GPU_WORK_LAG = 12 * 4096", "GPU_WORK_LAG = 24 * 4096")]),
     "split-3": ("fp32 state: 12 warps with more registers", [("kernels/cuda/advance_split.cu", "SPLIT_RESIDENT = 4", "SPLIT_RESIDENT = 3")]),

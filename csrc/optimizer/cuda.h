@@ -1,6 +1,6 @@
 /* An optimizer on a GPU. All of its device memory is one block.
  *
- * Bytes per parameter: 76 state (mixed: 40), 4 true parameters, 4 waiting updates, 0.03 to 0.06 (in small models up to 0.5) sums of chunks and lists of
+ * Bytes per parameter: 76 state (mixed: 40), 4 true parameters, 4 waiting updates, 0.015 to 0.06 (in small models up to 0.5) sums of chunks and lists of
  * them; for each tensor some 700 of levels and the padding of its last tile, which count where tensors are small; 0.4 MB in any model;
  * 4 more for the attended points that wait, where there is attention, state is fp32 and params are 16-bit (fp32 params are their waiting room). */
 #ifndef LOPT_OPTIMIZER_CUDA_H

@@ -1,6 +1,6 @@
 /* An optimizer in a device's memory, as host code fills it in and kernels read it: plain C, no CUDA header.
  *
- * Parameters are cut into tiles of 32 (one for each lane of a warp) and chunks of up to 4096 (a block's turn), neither of which spans
+ * Parameters are cut into tiles of 32 (one for each lane of a warp) and chunks of up to 8192 (a block's turn), neither of which spans
  * two tensors. A tensor's tiles follow each other, the last one padded; true parameters and waiting updates are [tile][32]. All sums are
  * formed per chunk by one block in a fixed order, then over a tensor's chunks and over tensors in a fixed order: no result depends on the
  * number of blocks.

@@ -225,6 +225,8 @@ TEST_P(OnDevice, StepsCanBeTimed) {
             o.launches = launches;
             EXPECT_EQ(lopt_gpu_step_measure(&o, &r), LOPT_OK) << lopt_last_error();
         }
+        o.found_inf = 1;
+        EXPECT_EQ(lopt_gpu_step_measure(&o, &r), LOPT_OK) << lopt_last_error();
         o.launches = "one";
         EXPECT_EQ(lopt_gpu_step_measure(&o, &r), LOPT_ERR_ARGUMENT);
         o.launches = nullptr;

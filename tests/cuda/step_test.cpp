@@ -250,9 +250,10 @@ TEST_F(CudaStep, EveryEntryIsLookedAt) { // by vectors and, at an odd address, o
     }
 }
 TEST_F(CudaStep, EveryEntryIsLookedAtInLargerChunks) { // of 4,096: all that a thread reads at once
+    const size_t n = 528 * 4096;
+    ASSERT_EQ(cuda_chunk_size(&n, 1), 4096u);
     std::vector<size_t> places;
     for (size_t k = 0; k < 8; k++) places.push_back(7 * 4096 + k * 512 + 301);
-    const size_t n = 1900 * 4096 + 1;
     find_bad_entries<float>(n, places, 0, "fp32", [](float x) { return x; });
     find_bad_entries<uint16_t>(n, {8191, n - 1}, 0, "bf16", float_to_bf16);
 }

@@ -148,7 +148,8 @@ void expect_sums(const char *weights, std::vector<size_t> sizes, const char *sta
         expect_tensor(m, i, chunks, before.at("tensor_state." + std::to_string(i)), tolerance);
 }
 
-// In fp32 a sum of 4,096 goes through at most 16 + 5 + 4 additions; its terms are made again here, by the same functions.
+// In fp32 a sum of a chunk goes through some four additions for each tile of a warp, five among its lanes and three among warps; its terms are made again
+// here, by the same functions.
 TEST_F(Sums, AreThoseOfTheState) {
     expect_sums("attention=1", {1, 31, 5000, 33}, "fp32", 3, 4e-6);
     expect_sums("attention=0", {65 * GPU_CHUNK_MIN + 33, 7}, "fp32", 2, 4e-6);
