@@ -78,7 +78,8 @@ static uint64_t chunks_of(const size_t *counts, size_t num_tensors, uint32_t siz
     return n;
 }
 
-/* From one chunk to the next a block waits 2 us, which larger chunks make rarer; but the blocks that come last are alone for longer. */
+/* From one chunk to the next a block waits 2 us, which larger chunks make rarer; but the blocks that come last are alone for longer. On an H200 models of 6
+ * turns lost by it, and those of 29 gained. */
 enum { LARGE_TURNS = 16 };
 
 uint32_t cuda_chunk_size(const size_t *counts, size_t num_tensors) {

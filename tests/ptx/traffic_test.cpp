@@ -1,4 +1,5 @@
 // What phase 1 and phase 2 move, counted in the compiled kernels: bytes per parameter, whole sectors, and ways to the banks of shared memory.
+#include "lopt/meta.h"
 #include "tests/cuda/support.h"
 #include "tests/ptx/gpus.h"
 
@@ -66,6 +67,22 @@ TEST_P(PtxTraffic, OfOneLaunchIsThatOfThePhases) {
     const double written = double(step.first_sectors_written) + twice * double(PARAMETERS) / ptx::SECTOR_BYTES;
     EXPECT_LT(double(step.sectors_written), 1.01 * written);
     EXPECT_LT(double(step.shared_passes), 1.05 * double(step.shared_accesses));
+}
+// A measurement with the caller's flag reads each gradient once less.
+TEST(PtxMeasuredStep, DoesNotLookAtGradientsWhereTheCallerHas) {
+    const size_t n = 2048;
+    double bytes[2]; // of memory that lopt_prepare reads in a step
+    for (int flag : {0, 1}) {
+        lopt_gpu_step_options o = LOPT_GPU_STEP_OPTIONS_INIT;
+        lopt_gpu_step r;
+        o.num_tensors = 1, o.counts = &n, o.seconds = 1e-4, o.found_inf = flag;
+        ptx::gpus().machine.traffic.clear();
+        ASSERT_EQ(lopt_gpu_step_measure(&o, &r), LOPT_OK) << lopt_last_error();
+        for (const auto &[name, t] : ptx::gpus().machine.traffic)
+            if (name.find("lopt_prepare") != std::string::npos)
+                bytes[flag] = double(t.first_sectors_read) * ptx::SECTOR_BYTES / double(t.launches);
+    }
+    EXPECT_NEAR(bytes[0] - bytes[1], 4.0 * n, 0.1 * n);
 }
 // State, gradient, and the updates that wait; then true parameters, updates, and the caller's parameters.
 INSTANTIATE_TEST_SUITE_P(State, PtxTraffic,
