@@ -120,6 +120,8 @@ while :; do
     left=$((left - 1))
     echo "the run ended with status $status; going on from the last checkpoint ($left more tries)" >&2
     resume=--resume
-    sleep 3 # processes can outlive their launcher for a moment, and hold the run directory
+    # Processes can outlive their launcher until they have saved, and hold the run directory.
+    sleep 3
+    if [ -e "$dir/lock" ] && command -v flock >/dev/null 2>&1; then flock -w 300 "$dir/lock" true || true; fi
     leave_if_stopped
 done

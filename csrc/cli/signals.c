@@ -4,6 +4,13 @@
 #include <stddef.h>
 #include <string.h>
 
+static const struct {
+    int number;
+    const char *name;
+} stopping[] = {
+    {SIGINT, "Ctrl-C (SIGINT)"}, {SIGTERM, "SIGTERM"}, {SIGUSR1, "SIGUSR1"}, {SIGHUP, "SIGHUP, as of a terminal that was closed,"}};
+enum { STOPPING = sizeof stopping / sizeof *stopping };
+
 static volatile int stop, patient;
 static volatile sig_atomic_t caught;
 
@@ -19,13 +26,17 @@ static void on_signal(int number) {
 }
 
 const volatile int *signals_catch(void) {
-    struct sigaction action;
+    struct sigaction action, before;
     memset(&action, 0, sizeof action);
     action.sa_handler = on_signal;
     action.sa_flags = SA_RESTART;
     sigemptyset(&action.sa_mask);
-    if (sigaction(SIGINT, &action, NULL) != 0 || sigaction(SIGTERM, &action, NULL) != 0 || sigaction(SIGUSR1, &action, NULL) != 0)
-        return NULL;
+    for (int i = 0; i < STOPPING; i++) {
+        const int number = stopping[i].number;
+        if (sigaction(number, NULL, &before) != 0) return NULL;
+        if (number == SIGHUP && before.sa_handler == SIG_IGN) continue; /* nohup */
+        if (sigaction(number, &action, NULL) != 0) return NULL;
+    }
     return &stop;
 }
 
@@ -36,10 +47,7 @@ int signals_caught(void) { return caught; }
 void signals_set_caught(int number) { caught = number; }
 
 const char *signals_name(void) {
-    switch (caught) {
-    case SIGINT: return "Ctrl-C (SIGINT)";
-    case SIGTERM: return "SIGTERM";
-    case SIGUSR1: return "SIGUSR1";
-    default: return "a signal to another process of the job";
-    }
+    for (int i = 0; i < STOPPING; i++)
+        if (stopping[i].number == caught) return stopping[i].name;
+    return "a signal to another process of the job";
 }

@@ -1,5 +1,5 @@
-/* Ctrl-C, SIGTERM and SIGUSR1 (which mpirun and Slurm hand on): the first asks the running job to save and stop, the second ends the process
- * at once. */
+/* Ctrl-C, SIGTERM, SIGUSR1 (which mpirun and Slurm hand on) and, unless nohup has it ignored, SIGHUP: the first asks the running job to save
+ * and stop, the second ends the process at once. */
 #ifndef LOPT_CLI_SIGNALS_H
 #define LOPT_CLI_SIGNALS_H
 

@@ -3,6 +3,7 @@
 #define LOPT_CSRC_COMM_MPI_COMM_H
 
 #include <mpi.h>
+#include <sys/types.h>
 
 #include "csrc/comm/comm.h"
 #include "csrc/comm/wait.h"
@@ -12,6 +13,7 @@ typedef struct mpi_comm {
     comm_watch watch;
     MPI_Comm data, questions; /* the calls themselves; whether a rank is there */
     int owns_mpi;             /* 1: initialised here */
+    pid_t parent;             /* then: the launcher, as long as it is there */
     peer *peers;              /* [size]; NULL until known */
     MPI_Request *requests;    /* [room] */
     size_t room;

@@ -55,7 +55,7 @@ void wait_for(const std::string &file) {
 
 TEST(Job, SignalsStopWithACheckpointAndTheRunGoesOn) {
     ScratchDir dir;
-    for (int number : {SIGINT, SIGTERM}) {
+    for (int number : {SIGINT, SIGTERM, SIGHUP}) {
         const std::string run = dir / ("run" + std::to_string(number));
         Outcome r = lopt(train(run, {"--set", "iterations=1000000"}), [&](pid_t child) {
             wait_for(run + "/metrics.jsonl");
@@ -70,6 +70,18 @@ TEST(Job, SignalsStopWithACheckpointAndTheRunGoesOn) {
         metrics = read_file(run + "/metrics.jsonl");
         EXPECT_EQ(size_t(std::count(metrics.begin(), metrics.end(), '\n')), lines + 2);
     }
+}
+
+TEST(Job, WhoeverIgnoresHangUpsGoesOn) {
+    ScratchDir dir;
+    const std::string run = dir / "run";
+    const auto before = signal(SIGHUP, SIG_IGN); // as nohup does; it is inherited
+    const Outcome r = lopt(train(run, {"--set", "iterations=40"}), [&](pid_t child) {
+        wait_for(run + "/config.json");
+        kill(child, SIGHUP);
+    });
+    signal(SIGHUP, before);
+    EXPECT_EQ(r.status, 0) << r.err;
 }
 
 TEST(Job, ASecondSignalEndsAtOnce) {
