@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +17,7 @@
 #include "base/status.h"
 #include "csrc/bench/clock.h"
 
-enum { SIZE_MOST = 1 << 16, PORT_TEXT = 8, RETRY_NANOSECONDS = 50000000, HELLO_SECONDS = 10 };
+enum { SIZE_MOST = 1 << 16, PORT_TEXT = 8, RETRY_NANOSECONDS = 50000000, HELLO_SECONDS = 10, SILENT_SECONDS = 600 };
 enum { BYTE_ASK = 'Q', BYTE_ANSWER = 'A', BYTE_GOODBYE = 'B' };
 #define HELLO_MAGIC 0x6c6f70742d763132u /* lopt-v12 */
 
@@ -89,12 +90,13 @@ static int transfer(int s, char *data, size_t bytes, int sending, double until) 
 
 static int listen_at(int family, const char *port) {
     struct addrinfo hints = {.ai_family = family, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *list = NULL;
-    const int one = 1, zero = 0;
+    const int one = 1, zero = 0, silent = SILENT_SECONDS;
     int s = -1;
     if (getaddrinfo(NULL, port, &hints, &list) != 0) return -1;
     s = socket(list->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (s >= 0) {
         setsockopt(s, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+        setsockopt(s, IPPROTO_TCP, TCP_DEFER_ACCEPT, &silent, sizeof silent); /* who says nothing keeps nobody waiting */
         if (family == AF_INET6) setsockopt(s, IPPROTO_IPV6, IPV6_V6ONLY, &zero, sizeof zero);
         if (bind(s, list->ai_addr, list->ai_addrlen) != 0 || listen(s, SOMAXCONN) != 0) {
             const int error = errno;

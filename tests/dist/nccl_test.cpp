@@ -43,6 +43,20 @@ public:
     FreePort(const FreePort &) = delete;
     FreePort &operator=(const FreePort &) = delete;
     std::string text() const { return std::to_string(number_); }
+    // A connection to whoever listens there, once somebody does; -1: nobody has for ten seconds.
+    int connect_to() const {
+        sockaddr_in there{};
+        there.sin_family = AF_INET;
+        there.sin_port = htons(static_cast<uint16_t>(number_));
+        there.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        for (int i = 0; i < 1000; i++) {
+            const int s = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+            if (connect(s, reinterpret_cast<const sockaddr *>(&there), sizeof there) == 0) return s;
+            close(s);
+            wait_ms(10);
+        }
+        return -1;
+    }
 
 private:
     bool bind_to(const sockaddr *address, socklen_t bytes) {
@@ -264,25 +278,42 @@ TEST(Nccl, RanksThatAreShownOneGpuEachAreTaken) {
         EXPECT_EQ(r.status, 0) << r.err;
 }
 
+// Rank `number` of two, as torchrun's job `job` would start it.
+Outcome one_of_two(const FreePort &port, const char *number, const char *job) {
+    Environment e = fake();
+    e.insert(e.end(), {{"RANK", number}, {"WORLD_SIZE", "2"}, {"MASTER_ADDR", "127.0.0.1"}, {"MASTER_PORT", port.text()}});
+    e.push_back({"TORCHELASTIC_RUN_ID", job});
+    return execute({worker, "collectives", "nccl"}, nullptr, e);
+}
+
 TEST(Nccl, ARankOfAnotherJobIsTurnedAway) {
     NEEDS_NCCL();
     const FreePort port;
-    const auto rank = [&](const char *number, const char *job) {
-        Environment e = fake();
-        e.insert(e.end(), {{"RANK", number}, {"WORLD_SIZE", "2"}, {"MASTER_ADDR", "127.0.0.1"}, {"MASTER_PORT", port.text()}});
-        e.push_back({"TORCHELASTIC_RUN_ID", job});
-        return execute({worker, "collectives", "nccl"}, nullptr, e);
-    };
     Outcome first, second;
-    std::thread host([&] { first = rank("0", "a"); }), own([&] {
-        const Outcome other = rank("1", "b");
+    std::thread host([&] { first = one_of_two(port, "0", "a"); }), own([&] {
+        const Outcome other = one_of_two(port, "1", "b");
         EXPECT_NE(other.status, 0);
         EXPECT_TRUE(has(other.err, "turned away as no rank of its job")) << other.err;
-        second = rank("1", "a");
+        second = one_of_two(port, "1", "a");
     });
     host.join(), own.join();
     EXPECT_EQ(first.status, 0) << first.err;
     EXPECT_EQ(second.status, 0) << second.err;
+}
+
+TEST(Nccl, ConnectionsThatSayNothingHoldNobodyUp) {
+    NEEDS_NCCL();
+    const FreePort port;
+    Outcome first, second;
+    std::thread host([&] { first = one_of_two(port, "0", "a"); });
+    std::vector<int> silent;
+    for (int i = 0; i < 3; i++) silent.push_back(port.connect_to()); // each would be listened to for ten seconds
+    second = one_of_two(port, "1", "a");
+    host.join();
+    for (int s : silent) EXPECT_TRUE(s >= 0 && close(s) == 0);
+    EXPECT_EQ(first.status, 0) << first.err;
+    EXPECT_EQ(second.status, 0) << second.err;
+    EXPECT_LT(second.seconds, 20);
 }
 
 } // namespace
