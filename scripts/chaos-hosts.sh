@@ -60,8 +60,9 @@ chmod +x "$scratch/agent"
 
 export OMPI_MCA_hwloc_base_binding_policy=none OMP_NUM_THREADS=1 RETRIES=0 LOPT="$lopt" HOSTS="$list"
 export MPIRUN_OPTIONS="--mca plm_rsh_agent $scratch/agent --mca btl_tcp_if_include eth0 --mca oob_tcp_if_include eth0 --map-by node"
-train() { # train RANKS DIR OPTION...: from the first host
-    ip netns exec lopt-alpha unshare --uts sh -c 'hostname alpha; exec "$@"' sh "$root/scripts/launch-mpirun.sh" "$@" >"$scratch/log" 2>&1
+train() { # train RANKS DIR OPTION...: from the first host; waited for, since a signal ends a wait, and nothing else that hangs
+    ip netns exec lopt-alpha unshare --uts sh -c 'hostname alpha; exec "$@"' sh "$root/scripts/launch-mpirun.sh" "$@" >"$scratch/log" 2>&1 &
+    wait $!
 }
 settings="--set iterations=40 --set particles=7 --set checkpoint.every=5 --set window.min=30 --set window.mean=0 --set comm.deadline=$deadline"
 settings="$settings --set tasks=quadratic:n=20,noise=0.5;rosenbrock;softmax_regression:features=30,sep=1,batch=50"

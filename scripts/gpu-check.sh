@@ -17,11 +17,15 @@ while [ $# -gt 0 ]; do
     case $1 in
         --quick) quick=yes ;;
         --minutes)
-            minutes=${2:?--minutes wants a number}
-            case $minutes in *[!0-9]*) echo "--minutes $minutes: it must be a whole number" >&2; exit 2 ;; esac
+            minutes=${2:-}
+            case $minutes in *[!0-9]* | "") echo "--minutes $minutes: it must be a whole number" >&2; exit 2 ;; esac
             shift
             ;;
-        --built) built=${2:?--built wants a directory}; shift ;;
+        --built)
+            built=${2:-}
+            [ -f "$built/lopt" ] || { echo "--built $built: there is no ${built:-DIR}/lopt to run" >&2; exit 2; }
+            shift
+            ;;
         *) usage >&2; exit 2 ;;
     esac
     shift

@@ -2,7 +2,11 @@
 # Profiles a GPU step: Nsight Compute on each kernel, with its line under the roof, and Nsight Systems on a run, where they are installed.
 # Usage: scripts/profile.sh [OUT-DIR [BUILT-DIR]]      (default: runs/profile, and a build of its own)
 set -u
-case ${1:-} in -h | --help) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0" && exit ;; esac
+usage() { sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; }
+case ${1:-} in
+-h | --help) usage && exit ;;
+-*) usage >&2; exit 2 ;;
+esac
 cd "$(dirname "$0")/.."
 
 out=${1:-runs/profile}

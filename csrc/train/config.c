@@ -86,8 +86,8 @@ static int is_section(const char *prefix) {
     return 0;
 }
 
-/* Objects are sections: {"window": {"min": 50}} is window.min = 50. */
-static lopt_status read_object(train_config *c, const json_t *object, const char *prefix) {
+/* Objects are sections: {"window": {"min": 50}} is window.min = 50. given [keys]: which keys were there before. */
+static lopt_status read_object(train_config *c, const json_t *object, const char *prefix, char *given) {
     const char *key;
     json_t *value;
     json_object_foreach((json_t *)object, key, value) {
@@ -97,14 +97,24 @@ static lopt_status read_object(train_config *c, const json_t *object, const char
                    "unknown configuration key \"%.64s...\"", name);
         strcat(name, ".");
         if (json_is_object(value) && is_section(name)) {
-            LOPT_TRY(read_object(c, value, name));
+            LOPT_TRY(read_object(c, value, name, given));
         } else {
             name[strlen(name) - 1] = 0;
             LOPT_TRY(config_find(name, &index));
+            LOPT_CHECK(!given[index]++, LOPT_ERR_CONFIG, "%s is there twice, in its section and by its whole name", name);
             LOPT_TRY(set_json(c, index, value));
         }
     }
     return LOPT_OK;
+}
+
+static lopt_status read_root(train_config *c, const json_t *root) {
+    void *given = NULL;
+    LOPT_CHECK(json_is_object(root), LOPT_ERR_CONFIG, "not a JSON object");
+    LOPT_TRY(memory_alloc(lopt_config_count(), 1, "the keys that are given", &given));
+    lopt_status status = read_object(c, root, "", given);
+    free(given);
+    return status;
 }
 
 lopt_status config_read_file(train_config *c, const char *path) {
@@ -116,14 +126,14 @@ lopt_status config_read_file(train_config *c, const char *path) {
     LOPT_CHECK(root != NULL || (errno != ENOENT && errno != ENOTDIR), LOPT_ERR_CONFIG, "%s: there is no such file", path);
     LOPT_CHECK(root != NULL, error.line < 0 ? LOPT_ERR_IO : LOPT_ERR_CONFIG, error.line < 0 ? "%s: %s" : "%s: %s (line %d)", path,
                error.text, error.line);
-    lopt_status status = json_is_object(root) ? read_object(c, root, "") : lopt_fail(LOPT_ERR_CONFIG, "not a JSON object");
+    lopt_status status = read_root(c, root);
     json_decref(root);
     return status == LOPT_OK ? LOPT_OK : lopt_fail_prefix(status, "%s", path);
 }
 
 lopt_status config_read_text(train_config *c, const char *text) {
     json_t *root = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
-    lopt_status status = json_is_object(root) ? read_object(c, root, "") : lopt_fail(LOPT_ERR_CONFIG, "not a JSON object");
+    lopt_status status = read_root(c, root);
     json_decref(root);
     return status;
 }

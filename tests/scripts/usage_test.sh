@@ -29,6 +29,7 @@ expect 2 stderr "$scripts/train-stages.sh" runs/mine
 expect 2 stderr "$scripts/launch-mpirun.sh" 2
 expect 2 stderr "$scripts/launch-slurm.sh"
 expect 2 stderr "$scripts/gpu-check.sh" --fast
+expect 2 stderr "$scripts/profile.sh" --fast
 expect 2 stdout python3 "$scripts/gpu-budget.py" --wirte
 if timeout 20 "$scripts/quickstart.sh" --iterations many 2>stderr || ! grep -q "iterations many: it must be a whole number" stderr; then
     echo "FAILED: quickstart.sh --iterations many"

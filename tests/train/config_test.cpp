@@ -107,6 +107,7 @@ TEST(Config, RefusesBadFiles) {
         {"{\"iterations\": 1.5}", "type int"},
         {"{\"iterations\": \"5\"}", "type int"},
         {"{\"iterations\": 5, \"iterations\": 6}", "duplicate"},
+        {"{\"window\": {\"min\": 5}, \"window.min\": 6}", "window.min is there twice"},
         {"{\"iterations\": 5", "line"},
         {"[1]", "object"},
         {"{\"tasks\": [1]}", "string"},
