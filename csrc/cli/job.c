@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -21,6 +22,13 @@ static void too_long(int number) {
     _exit(CLI_FAILED);
 }
 
+/* A launcher that is gone, or was before that could be asked for: save and stop. The kernel says so once for each of its threads. */
+static void end_with(pid_t launcher) {
+    signals_ignore_repeats();
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    if (getppid() != launcher) raise(SIGTERM);
+}
+
 /* Ranks of one host share its cores. */
 static void share_threads(int ranks) {
     cpu_set_t set;
@@ -32,16 +40,14 @@ static void share_threads(int ranks) {
 }
 
 int cli_job_begin(const char *kind, cli_job *out) {
+    const pid_t launcher = getppid();
     signal(SIGALRM, too_long);
     alarm(START_SECONDS);
     const lopt_status status = lopt_comm_open(kind, &out->comm);
     alarm(0);
     if (status != LOPT_OK) return cli_library_status(status);
     out->first = lopt_comm_rank(out->comm) == 0;
-    if (lopt_comm_size(out->comm) > 1) {
-        signals_ignore_repeats();
-        prctl(PR_SET_PDEATHSIG, SIGTERM); /* a launcher that is gone: save and stop */
-    }
+    if (strcmp(lopt_comm_kind(out->comm), "self") != 0) end_with(launcher);
     share_threads(lopt_comm_local_size(out->comm));
     return CLI_DONE;
 }

@@ -108,20 +108,21 @@ static void release(mpi_comm *m) {
     free(m);
 }
 
-static void close_mpi(lopt_comm *c) {
-    mpi_comm *m = (mpi_comm *)c;
-    MPI_Comm_free(&m->data);
-    MPI_Comm_free(&m->questions);
-    if (m->owns_mpi && getppid() == m->parent) MPI_Finalize(); /* would wait for an abort that is put off */
-    release(m);
-}
-
 /* A second after its launcher is gone Open MPI aborts a process, whatever that is at: a meta-iteration that takes longer would be lost, and
  * all before it that no checkpoint has. Its parameter opal_abort_delay puts aborts off, but is read as MPI starts and holds for every abort,
  * those of a failing start and our own too; so its variable is set, where this is an MPI that has it. */
 static void put_off_aborts(int seconds) {
     int *delay = dlsym(RTLD_DEFAULT, "opal_abort_delay");
     if (delay) *delay = seconds;
+}
+
+static void close_mpi(lopt_comm *c) {
+    mpi_comm *m = (mpi_comm *)c;
+    MPI_Comm_free(&m->data);
+    MPI_Comm_free(&m->questions);
+    put_off_aborts(0);
+    if (m->owns_mpi && getppid() == m->parent) MPI_Finalize(); /* else it would wait for an abort that is put off */
+    release(m);
 }
 
 /* The launcher ends all other processes. Should it be unable to, at least this one ends. */
@@ -139,9 +140,9 @@ static lopt_status initialise(mpi_comm *m) {
     MPI_Finalized(&finalised);
     LOPT_CHECK(!finalised, LOPT_ERR_COMM, "MPI was finalised before: it can be used once in a process");
     if (initialised) return LOPT_OK;
+    m->parent = getppid();
     LOPT_TRY(mpi_check(MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &provided), "starting"));
     m->owns_mpi = 1;
-    m->parent = getppid();
     put_off_aborts((int)COMM_DEADLINE);
     return LOPT_OK;
 }

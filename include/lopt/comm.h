@@ -20,7 +20,8 @@ typedef struct lopt_comm lopt_comm;
 /* kind  "self": this process alone. "mpi": the ranks that mpirun or srun has started. "nccl": one rank per GPU; ranks find each other by MPI
  *       where it started them, else by RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT in the environment. NULL or "auto": mpi where MPI has
  *       started this process, nccl where WORLD_SIZE is more than 1, else self.
- * MPI is initialised if it is not yet, and then finalised by lopt_comm_close: once in a process. */
+ * MPI is initialised if it is not yet, and then finalised by lopt_comm_close: once in a process. Open MPI ends processes whose launcher has died
+ * after a second; one that it was initialised for here is given 300 s, to save what it has, and should ask to be told (Linux: PR_SET_PDEATHSIG). */
 LOPT_API lopt_status lopt_comm_open(const char *kind, lopt_comm **out);
 /* Collective. NULL is accepted. After a failure of the communicator itself, abort instead. */
 LOPT_API void lopt_comm_close(lopt_comm *c);
