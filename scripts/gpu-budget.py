@@ -146,7 +146,7 @@ def phase_1_bytes(kernel):
 
 def bounds(budget):
     """Lines: G parameters/s of phase 1 that each resource allows an H200. A multiprocessor issues 4 x 32 instructions in a clock, does 16 special
-    functions and, by mma.sync, 0.62 of the tensor cores' 1 product of 16 x 16 by 16 x 8; memory moves 3.85 TB/s, as measured where blocks
+    functions and, by mma.sync, 0.62 of the tensor cores' 1 product of 16 x 16 by 16 x 8 (one of 16 x 8 by 8 x 8 is counted as whole); memory moves 3.85 TB/s, as measured where blocks
     read and write chunks in place, 2.5 KB of a warp at a time, beside three streams of gradients and updates (a copy: 4.26)."""
     multiprocessors, tensor_share, memory = 132, 0.62, 3850
     columns = ("issue", "special functions", "tensor cores", "memory")

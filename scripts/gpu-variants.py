@@ -30,6 +30,9 @@ VARIANTS = {
     "lag-8": ("may phase 2 follow phase 1 closer?", [("kernels/cuda/model.h", "GPU_WORK_LAG = 12 * 4096", "GPU_WORK_LAG = 8 * 4096")]),
     "lag-24": ("do blocks wait for tensors that are not ready?", [("kernels/cuda/model.h", "GPU_WORK_LAG = 12 * 4096", "GPU_WORK_LAG = 24 * 4096")]),
     "split-3": ("fp32 state: 12 warps with more registers", [("kernels/cuda/advance_split.cu", "SPLIT_RESIDENT = 4", "SPLIT_RESIDENT = 3")]),
+    "subtracted": ("fp32 state: what rounding left by subtractions, 65 instructions more, or by tensor cores?", [
+        ("kernels/cuda/mma_state.cuh", "    const mma_sums left = mma_left(numbers, s.rounded, minus_one);\n",
+         "    mma_sums left;\n    (void)minus_one;\n    for (int i = 0; i < 4; i++) left.at[i] = numbers.at[i] - fp16_to_float((uint16_t)(s.rounded[i / 2] >> 16 * (i % 2)));\n")]),
     "not-ahead": ("tiles are not asked for ahead: slower, but for 1 M parameters of fp32 state in chunks of 512", [
         ("kernels/cuda/mma_tile.cuh", "    if (whole) tile_prefetch(lane, t, grad_stride);\n    typename", "    typename")]),
     "fused-always": ("from how many parameters on is one launch faster?", [("csrc/optimizer/cuda.h", "CUDA_FUSED_FROM = 48 << 20", "CUDA_FUSED_FROM = 1")]),

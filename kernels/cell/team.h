@@ -10,15 +10,24 @@
 /* The device's side of CUDA, and what the tests put in its place (they define LOPT_CUDA_EMULATION and CUDA's words). */
 #if defined(__CUDA_ARCH__) || defined(LOPT_CUDA_EMULATION)
 #define CELL_TEAM_IS_BLOCK 1
-#define TEAM_RANK ((size_t)threadIdx.x)
+/* Kept from the compiler, so that what follows from it is made again wherever it is wanted: else it would take registers, or predicates, from loops
+ * around those of the team. */
+CELL_FN unsigned team_rank(void) {
+    unsigned rank = threadIdx.x;
+#ifdef __CUDA_ARCH__
+    asm volatile("" : "+r"(rank));
+#endif
+    return rank;
+}
 #define TEAM_SIZE ((size_t)blockDim.x)
 CELL_FN void team_sync(void) { __syncthreads(); }
 #else
 #define CELL_TEAM_IS_BLOCK 0
-#define TEAM_RANK ((size_t)0)
+CELL_FN unsigned team_rank(void) { return 0; }
 #define TEAM_SIZE ((size_t)1)
 CELL_FN void team_sync(void) {}
 #endif
+#define TEAM_RANK ((size_t)team_rank())
 
 /* for each element index i < n of this worker */
 #define TEAM_FOR(i, n) for (size_t i = TEAM_RANK; i < (size_t)(n); i += TEAM_SIZE)

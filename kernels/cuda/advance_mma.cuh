@@ -16,7 +16,9 @@ struct plain_shape {
 
 template <class format> __device__ static inline void mma_begin_chunk(mma_lane<format> &lane) {
     for (int j = 0; j < MMA_FIRST + 1; j++) lane.hidden[j] = 0.0f;
-    for (int j = 0; j < MMA_X + 3; j++) lane.own[j] = 0.0f;
+    for (int j = 0; j < format::feature_sums; j++) lane.features[j] = 0.0f;
+    readouts_begin(lane);
+    x_begin(lane);
 }
 
 /* The block's weights: rounded, and where there are two terms, what that has left of them. */
@@ -27,8 +29,10 @@ template <class format> __device__ static inline void weights_load(const gpu_mod
         for (int j = 0; j < 2 * format::terms; j++)
             w[i].word[j] = m.fragments[j / 2 * MMA_FRAGMENT_WORDS + j % 2 * MMA_LANES + (int)at];
     }
+    if (format::terms == 2 && threadIdx.x < MMA_LANES)
+        ((uint32_t *)(w + MMA_PRODUCTS * MMA_LANES))[threadIdx.x] = mma_minus_one(threadIdx.x);
 }
-/* The biases of a tensor are weights of the inputs that are 1, in two parts: lanes with t = 2 have them. Every thread must come. */
+/* The biases of a tensor are weights of the inputs that are 1, in two parts. Every thread must come. */
 static_assert((int)MMA_X_RESET == (int)MMA_RESET && (int)MMA_X_READOUT == (int)MMA_READOUT,
               "a sum's bias goes with its product of x");
 template <class format> __device__ static inline void weights_bias(const float *bias, typename format::weights *w) {
@@ -38,12 +42,16 @@ template <class format> __device__ static inline void weights_bias(const float *
         const mma_gate g = mma_gate_of((mma_tile)(i / MMA_COLUMNS), (int)(i % MMA_COLUMNS));
         if (g.component < 0) continue;
         const float b = mma_held(mma_gate_scale(format::terms, g.gate) * bias[g.gate * MMA_P + g.component]);
-        w[i / MMA_COLUMNS * MMA_LANES + 4 * (i % MMA_COLUMNS) + 2].word[1] = floats_to_fp16(b, b - fp16_to_float(float_to_fp16(b)));
+        const uint32_t parts = floats_to_fp16(b, b - fp16_to_float(float_to_fp16(b)));
+        typename format::weights *column = w + i / MMA_COLUMNS * MMA_LANES + 4 * (i % MMA_COLUMNS);
+        if (format::terms == 1) column[2].word[1] = parts;
+        else
+            for (int j = 0; j < 2; j++) column[j].word[1] = (column[j].word[1] & 0xffffu) | parts >> 16 * j << 16;
     }
     __syncthreads();
 }
 
-/* sums [gpu_sums]: those of h' expanded to its components, of which every lane has three. */
+/* sums [gpu_sums]: those of h' expanded to its components, and with fp32 state those of x to its inputs, of which every lane has three. */
 template <class format> __device__ static inline void mma_end_chunk(const mma_lane<format> &lane, float *sums) {
     const unsigned t = t_of(lane.id);
     CELL_UNROLL
@@ -52,7 +60,9 @@ template <class format> __device__ static inline void mma_end_chunk(const mma_la
         sums[c] = mine ? lane.hidden[c < 8 ? c % 2 : MMA_FIRST] : 0.0f;
     }
     CELL_UNROLL
-    for (int j = 0; j < MMA_X + 3; j++) sums[MMA_P + j] = lane.own[j];
+    for (int j = 0; j < MMA_X; j++)
+        sums[MMA_P + j] = format::terms == 1 ? lane.features[j] : t == (unsigned)j % 4 ? lane.features[j / 4] : 0.0f;
+    readouts_end(lane, sums + MMA_P + MMA_X);
 }
 
 /* The cell's numbers, where its products are the tensor cores'. */
@@ -64,7 +74,7 @@ __device__ static inline cell_weights numbers_of(const gpu_model &m) {
 
 /* A block's memory while it is at tiles; shared. */
 template <class format> struct mma_scratch {
-    words4 x[GPU_WARPS][format::terms * X_WORDS / 4], old[GPU_WARPS][format::terms == 2 ? OLD_WORDS4 * MMA_LANES : 1];
+    words4 x[GPU_WARPS][x_words<format>() / 4], old[GPU_WARPS][format::terms == 2 ? OLD_WORDS4 * MMA_LANES : 1];
     chunk_work chunk; /* where there are two terms, which leave no registers for it */
     float *sums;      /* where the chunk's go */
     uint32_t number;  /* the chunk's */
@@ -81,7 +91,7 @@ __device__ static inline uint32_t advance_chunk_mma(lopt_dims d, const gpu_model
     const chunk_work &k = shares ? s->chunk : own;
     float sums[MMA_P + MMA_X + 3];
     if (!shares) own = chunk_begin(d, m, c);
-    if (threadIdx.x == 0) {
+    if (team_rank() == 0) {
         if (shares) s->chunk = chunk_begin(d, m, c);
         s->sums = m.sums + (uint64_t)chunk * (unsigned)gpu_sums(d);
         s->number = chunk;
@@ -117,7 +127,7 @@ __device__ static inline unsigned lane_begin(const gpu_model &m, typename format
 
 template <class shape, class format> __device__ static inline void advance_chunks_mma(const gpu_model &m) {
     __shared__ struct {
-        typename format::weights weights[MMA_PRODUCTS * MMA_LANES];
+        typename format::weights weights[format::weight_rows * MMA_LANES];
         mma_scratch<format> tiles;
     } s;
     mma_lane<format> lane;
@@ -136,7 +146,7 @@ template <class shape, class format> __device__ static inline void advance_chunk
 /* And all that follows. The levels work where tiles did; each ends with a barrier. */
 template <class shape, class format> __device__ static inline void step_mma(const gpu_model &m) {
     __shared__ struct {
-        typename format::weights weights[MMA_PRODUCTS * MMA_LANES];
+        typename format::weights weights[format::weight_rows * MMA_LANES];
         union {
             mma_scratch<format> tiles;
             level_scratch level;

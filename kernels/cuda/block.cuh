@@ -3,6 +3,7 @@
 #define LOPT_KERNELS_CUDA_BLOCK_CUH
 
 #include "kernels/cell/features.h"
+#include "kernels/cell/team.h"
 #include "kernels/cuda/launch.h"
 #include "kernels/cuda/mma_cell.h"
 #include "kernels/cuda/model.h"
@@ -88,7 +89,17 @@ template <class number> __device__ static inline void write_once(number *p, cons
 }
 #endif
 
-/* Four words of shared memory in one store, by all compilers: nvcc makes four of a struct's, which ptxas may or may not put together. */
+/* Four words of shared memory in one load or store, by all compilers: nvcc makes four of a struct's, which ptxas may or may not put together. */
+template <class number> __device__ static inline number read_four(const number *p) {
+#ifdef LOPT_CUDA_EMULATION
+    return *p;
+#else
+    const uint4 w = *(const uint4 *)p;
+    number value;
+    memcpy(&value, &w, sizeof value);
+    return value;
+#endif
+}
 template <class number> __device__ static inline void write_four(number *p, const number &value) {
 #ifdef LOPT_CUDA_EMULATION
     *p = value;
@@ -118,15 +129,16 @@ __device__ static inline unsigned busy_warps(unsigned n) {
 /* out[j] = sum over the threads of the first `warps` warps of mine[j], j < count; always in the same order. part [GPU_WARPS][GPU_SUMS_MAX] is
  * shared, free when this returns. Every thread must come. */
 __device__ static inline void block_sums(const float *mine, int count, unsigned warps, float (*part)[GPU_SUMS_MAX], float *out) {
-    if (gpu_warp() < warps) {
+    const unsigned thread = team_rank();
+    if (thread / GPU_WARP < warps) {
         CELL_UNROLL
         for (int j = 0; j < count; j++) {
             const float sum = warp_sum(mine[j]);
-            if (gpu_lane() == 0) part[gpu_warp()][j] = sum;
+            if (thread % GPU_WARP == 0) part[thread / GPU_WARP][j] = sum;
         }
     }
     __syncthreads();
-    for (int j = (int)threadIdx.x; j < count; j += GPU_BLOCK) {
+    for (int j = (int)thread; j < count; j += GPU_BLOCK) {
         float sum = part[0][j];
         for (unsigned warp = 1; warp < warps; warp++) sum += part[warp][j];
         out[j] = sum;
@@ -158,15 +170,16 @@ __device__ static inline double add_rows(double sum, const number *column, uint6
 template <class number>
 __device__ static inline void sum_columns(const number *matrix, uint64_t stride, uint64_t n, int count, const gpu_buffers *taking,
                                           double (*rows)[GPU_COLUMNS_MAX], double *total) {
-    const int row = (int)threadIdx.x / GPU_ROW;
-    for (int j = (int)threadIdx.x % GPU_ROW; j < count; j += GPU_ROW) {
+    const unsigned thread = team_rank();
+    const int row = (int)thread / GPU_ROW;
+    for (int j = (int)thread % GPU_ROW; j < count; j += GPU_ROW) {
         double sum = 0.0;
         for (uint32_t k = (uint32_t)row; k < (uint32_t)n; k += GPU_BATCH * GPU_ROWS)
             sum = add_rows(sum, matrix + j, stride, k, (uint32_t)n, taking);
         rows[row][j] = sum;
     }
     __syncthreads();
-    for (int j = (int)threadIdx.x; j < count; j += GPU_BLOCK) {
+    for (int j = (int)thread; j < count; j += GPU_BLOCK) {
         double sum = rows[0][j];
         for (int i = 1; i < GPU_ROWS; i++) sum += rows[i][j];
         total[j] = sum;

@@ -23,9 +23,9 @@ struct fused_words {
 __device__ static inline void fused_finish(const gpu_model &m, uint32_t tensor, fused_words *s, level_scratch *level) {
     const gpu_tensor t = m.tensors[tensor];
     tensor_totals(m, t, level);
-    if (threadIdx.x == 0) tensor_scales(m, tensor, t.count, level);
+    if (team_rank() == 0) tensor_scales(m, tensor, t.count, level);
     __syncthreads();
-    if (threadIdx.x == 0) order_publish(&m.progress.ready[tensor]);
+    if (team_rank() == 0) order_publish(&m.progress.ready[tensor]);
     tensor_advance(m, tensor, level);
     if (block_is_last(&control_of(m)->tensors_left, &s->last[2])) model_finish(m, level);
 }
@@ -37,7 +37,7 @@ __device__ static inline uint32_t fused_work(const gpu_model &m, uint32_t ticket
 
 /* A chunk has been through phase 1. */
 __device__ static inline void fused_count(const gpu_model &m, fused_words *s, level_scratch *level) {
-    if (threadIdx.x == 0) {
+    if (team_rank() == 0) {
         const gpu_tensor t = m.tensors[s->tensor];
         const uint64_t span = t.span_at + (s->chunk - t.chunk_at) / GPU_SPAN;
         const uint32_t next = fused_work(m, s->ticket); /* on its way while the chunk is counted */
@@ -68,7 +68,7 @@ template <class phase_1>
 __device__ static inline void fused_step(const gpu_model &m, gpu_moves moves, fused_words *s, level_scratch *level,
                                          const phase_1 &advance) {
     const auto draw = [&] { return order_take(&control_of(m)->ticket); };
-    if (threadIdx.x == 0) s->work = fused_work(m, draw());
+    if (team_rank() == 0) s->work = fused_work(m, draw());
     __syncthreads();
     for (;;) {
         const uint32_t work = s->work, chunk = work & ~GPU_WORK_APPLY;
@@ -76,18 +76,18 @@ __device__ static inline void fused_step(const gpu_model &m, gpu_moves moves, fu
         const gpu_chunk c = m.chunks[chunk];
         const bool rests = m.buffers[c.tensor].grads == NULL;
         if (!rests && !(work & GPU_WORK_APPLY)) {
-            if (threadIdx.x == 0) s->chunk = chunk, s->tensor = c.tensor;
+            if (team_rank() == 0) s->chunk = chunk, s->tensor = c.tensor;
             advance(chunk, c, [&] {
-                if (threadIdx.x == 0) s->ticket = draw();
+                if (team_rank() == 0) s->ticket = draw();
             });
             fused_count(m, s, level);
             continue;
         }
         if (rests) __syncthreads(); /* all have read what is taken next */
         else block_waits_for(&m.progress.ready[c.tensor]);
-        const uint32_t next = threadIdx.x == 0 ? draw() : 0;
+        const uint32_t next = team_rank() == 0 ? draw() : 0;
         if (!rests) fused_apply(m, moves, c);
-        if (threadIdx.x == 0) s->work = fused_work(m, next);
+        if (team_rank() == 0) s->work = fused_work(m, next);
         __syncthreads();
     }
 }

@@ -31,7 +31,7 @@ CELL_FN int tensor_features(lopt_dims d) { return d.param + dims_features(d); }
 __device__ static inline void tensor_totals(const gpu_model &m, const gpu_tensor &t, level_scratch *s) {
     const int F = tensor_features(m.dims);
     tensor_sums(m, t, 0, F + 3, s->rows, s->total);
-    for (int j = (int)threadIdx.x; j < F; j += GPU_BLOCK) s->mean[j] = (float)(s->total[j] / (double)t.count);
+    for (int j = (int)team_rank(); j < F; j += GPU_BLOCK) s->mean[j] = (float)(s->total[j] / (double)t.count);
     __syncthreads();
 }
 
@@ -59,11 +59,11 @@ __device__ static inline void model_finish(const gpu_model &m, level_scratch *s)
     const int T = m.dims.tensor;
     gpu_control *control = control_of(m);
     sum_columns(m.u, padded(T), m.num_tensors, T, m.buffers, s->rows, s->total);
-    for (int j = (int)threadIdx.x; j < T; j += GPU_BLOCK) s->mean[j] = (float)(s->total[j] / (double)control->taking_part);
+    for (int j = (int)team_rank(); j < T; j += GPU_BLOCK) s->mean[j] = (float)(s->total[j] / (double)control->taking_part);
     __syncthreads();
     const dense_gru level = {&m.weights->dense[DENSE_GLOBAL_GATE], &m.weights->dense[DENSE_GLOBAL_CANDIDATE], T, m.dims.global};
     dense_gru_forward(level, s->mean, m.v, m.weights->global_bias, m.v, NULL, &s->gru);
-    if (threadIdx.x == 0) control->step++;
+    if (team_rank() == 0) control->step++;
 }
 
 #endif

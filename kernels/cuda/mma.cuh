@@ -1,4 +1,4 @@
-/* The tensor cores' one operation, 16 x 16 fp16 inputs times 16 x 8 fp16 weights, added up in fp32. */
+/* The tensor cores' operation, 16 x 16 fp16 inputs times 16 x 8 fp16 weights, added up in fp32; and half of it, which says what rounding left. */
 #ifndef LOPT_KERNELS_CUDA_MMA_CUH
 #define LOPT_KERNELS_CUDA_MMA_CUH
 
@@ -20,7 +20,11 @@ typedef struct mma_weights {
     uint32_t word[2];
 } mma_weights;
 
-/* mma: start + a b. mma_load: inputs from shared memory; lane 8 i + k names row k of 8 inputs (16 bytes, so aligned) of those that word i comes
+/* Weights of the half, words of rows 2t and 2t + 1 of column g: less the numbers themselves. */
+CELL_FN uint32_t mma_minus_one(unsigned lane) { return lane / 8 == lane % 4 ? 0xbc00u << 16 * (lane / 4 % 2) : 0; }
+
+/* mma: start + a b. mma_left: numbers - rounded, to 24 bits of the larger at least: one instruction for eight. rounded: words of rows g and g + 8, each
+ * columns 2t and 2t + 1 in fp16. mma_load: inputs from shared memory; lane 8 i + k names row k of 8 inputs (16 bytes, so aligned) of those that word i comes
  * from. Every lane of the warp must come to either. */
 #ifdef LOPT_CUDA_EMULATION
 struct mma_operands {
@@ -53,6 +57,9 @@ __device__ static inline mma_sums mma(const mma_inputs &a, const mma_weights &b,
     const mma_operands mine = {a, b, start};
     return warp_work<mma_operands, mma_results>(mine, mma_of_warp)->of_lane[threadIdx.x % MMA_LANES];
 }
+__device__ static inline mma_sums mma_left(const mma_sums &numbers, const uint32_t *rounded, uint32_t minus_one) {
+    return mma({{rounded[0], rounded[1], 0, 0}}, {{minus_one, 0}}, numbers);
+}
 __device__ static inline mma_inputs mma_load(const uint32_t *row) {
     struct part {
         uint32_t word[4];
@@ -70,6 +77,14 @@ __device__ static inline mma_sums mma(const mma_inputs &a, const mma_weights &b,
         : "=f"(d.at[0]), "=f"(d.at[1]), "=f"(d.at[2]), "=f"(d.at[3])
         : "r"(a.word[0]), "r"(a.word[1]), "r"(a.word[2]), "r"(a.word[3]), "r"(b.word[0]), "r"(b.word[1]), "f"(start.at[0]),
           "f"(start.at[1]), "f"(start.at[2]), "f"(start.at[3]));
+    return d;
+}
+__device__ static inline mma_sums mma_left(const mma_sums &numbers, const uint32_t *rounded, uint32_t minus_one) {
+    mma_sums d;
+    asm("mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5}, {%6}, {%7, %8, %9, %10};"
+        : "=f"(d.at[0]), "=f"(d.at[1]), "=f"(d.at[2]), "=f"(d.at[3])
+        : "r"(rounded[0]), "r"(rounded[1]), "r"(minus_one), "f"(numbers.at[0]), "f"(numbers.at[1]), "f"(numbers.at[2]),
+          "f"(numbers.at[3]));
     return d;
 }
 __device__ static inline mma_inputs mma_load(const uint32_t *row) {

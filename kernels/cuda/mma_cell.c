@@ -64,7 +64,7 @@ static float h_weight(const fragments *f, product p, int c, int column) {
 /* Weight in register j, half `half` of a lane. */
 static float weight_of(const fragments *f, product p, unsigned lane, int j, int half) {
     const int column = (int)lane / 4;
-    return p.input == MMA_OF_X ? x_weight(f, p.tile, mma_x_of(lane % 4, j, half), column)
+    return p.input == MMA_OF_X ? x_weight(f, p.tile, mma_x_of(f->terms, lane % 4, j, half), column)
                                : h_weight(f, p, mma_h_of(lane % 4, j, half), column);
 }
 

@@ -62,8 +62,11 @@ typedef enum mma_product {
     MMA_NEW_READOUT
 } mma_product;
 
-/* Which input of x a weight in register j (0, 1), half (0, 1) of lane t multiplies. */
-CELL_FN int mma_x_of(unsigned t, int j, int half) { return 8 * j + 2 * (int)t + half; }
+/* Which input of x a weight in register j (0, 1), half (0, 1) of lane t multiplies. Of two terms: word t of four of inputs in fp32, of which lanes take
+ * four words at a time. */
+CELL_FN int mma_x_of(int terms, unsigned t, int j, int half) {
+    return terms == 1 ? 8 * j + 2 * (int)t + half : 4 * (2 * j + half) + (int)t;
+}
 /* Which component of h, of r h and of the new h; -1: none. Of one term, one of lanes t and t + 2 gives the last component, the other 0. */
 CELL_FN int mma_h_of(unsigned t, int j, int half) {
     if (j == 0) return 2 * (int)t + half;
@@ -104,11 +107,11 @@ CELL_FN float mma_gated_scale(int terms) { return terms == 1 ? 0.5f : 1.0f; }
 CELL_FN unsigned mma_lane_of(unsigned i, int c) {
     return c < 8 ? i / 4 * 4 + (unsigned)c / 2 : i / 4 * 4 + i % 4 / 2 * 2 + (unsigned)c - 8;
 }
-/* Where component c < C of parameter i stands among the numbers of a tile, so that a lane's are few vectors. fp32: [2][lane][row] components 2t, 2t + 1;
+/* Where component c < C of parameter i stands among the numbers of a tile, so that a lane's are few vectors. fp32: [group][lane][row] components 2t, 2t + 1;
  * [lane][scale] averages; mean squares; [lane][row] component 8 + t % 2; [lane] log learning rates. */
 CELL_FN unsigned mma_place(unsigned i, int c) {
     const unsigned k = (unsigned)c;
-    if (c < 8) return 4 * (k % 2 * MMA_LANES + mma_lane_of(i, c)) + i % 4;
+    if (c < 8) return 4 * (i % 4 / 2 * MMA_LANES + mma_lane_of(i, c)) + 2 * (i % 2) + k % 2;
     if (c < MMA_P) return 4 * 4 * MMA_LANES + 2 * mma_lane_of(i, c) + i % 2;
     if (c < MMA_P + 2 * MMA_S) return 4 * ((2 + (k - MMA_P) / MMA_S) * MMA_LANES + i) + (k - MMA_P) % MMA_S;
     return (4 * 4 + 2) * MMA_LANES + i;

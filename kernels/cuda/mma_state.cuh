@@ -20,6 +20,24 @@ struct mma_components {
     float first[MMA_GROUPS][2][MMA_FIRST], last[2];
 };
 
+/* Numbers of rows g and g + 8, columns 2t and 2t + 1, as sums of two: rounded, and what that left of them, rounded. */
+struct split_rows {
+    uint32_t rounded[2], left[2];
+};
+__device__ static inline split_rows split(const mma_sums &numbers, uint32_t minus_one) {
+    split_rows s;
+    CELL_UNROLL
+    for (int row = 0; row < 2; row++) s.rounded[row] = floats_to_fp16(numbers.at[2 * row], numbers.at[2 * row + 1]);
+    const mma_sums left = mma_left(numbers, s.rounded, minus_one);
+    CELL_UNROLL
+    for (int row = 0; row < 2; row++) s.left[row] = floats_to_fp16(left.at[2 * row], left.at[2 * row + 1]);
+    return s;
+}
+__device__ static inline mma_sums sums_of(const floats4 &v) { return {{v.at[0], v.at[1], v.at[2], v.at[3]}}; }
+__device__ static inline mma_sums sums_of(const mma_inputs &bits) {
+    return {{bits_to_float(bits.word[0]), bits_to_float(bits.word[1]), bits_to_float(bits.word[2]), bits_to_float(bits.word[3])}};
+}
+
 /* Averages and the log learning rate of a lane's own parameter. */
 struct own_state {
     float gbar[MMA_S], lam[MMA_S], log_lr;
@@ -29,7 +47,9 @@ struct own_state {
  * take, `steps` operations. sigmoid, tanh: of sums scaled by mma_gate_scale; gated: r h over mma_gated_scale. `tile`: where it begins. Every lane must
  * come to `states`. */
 struct mixed_format {
-    static const int mixed = 1, terms = 1, steps = 1;
+    static const int mixed = 1, terms = 1, steps = 1, weight_rows = MMA_PRODUCTS;
+    static const int feature_sums = MMA_X;
+    static const unsigned x_row_words = 12;                            /* of 8, pairs of inputs */
     static const unsigned floats = GPU_TILE * (MMA_P / 2 + MMA_S + 1); /* of a tile */
     typedef words2 weights;                                            /* of a lane, for one product */
     static __device__ float sigmoid(float sum) { return vf_sigmoid_twice(sum); }
@@ -97,14 +117,17 @@ struct mixed_format {
 };
 
 struct fp32_format {
-    static const int mixed = 0, terms = 2, steps = 2;
+    static const int mixed = 0, terms = 2, steps = 2,
+                     weight_rows = MMA_PRODUCTS + 1; /* one more, whose first words are mma_minus_one */
+    static const int feature_sums = MMA_X / 4;
+    static const unsigned x_row_words = 20;                            /* of 16, inputs in fp32 */
     static const unsigned floats = GPU_TILE * (MMA_P + 2 * MMA_S + 1); /* of a tile */
     typedef words4 weights;                                            /* [term][register] */
     static __device__ float sigmoid(float sum) { return vf_rcp(1.0f + vf_exp2_fast(sum)); }
     static __device__ float tanh(float sum) { return 1.0f - 2.0f * vf_rcp(1.0f + vf_exp2_fast(sum)); }
     static __device__ float gated(float sum, float h) { return sigmoid(sum) * h; }
     struct hidden {
-        floats4 first[MMA_FIRST]; /* [component]: of the four rows */
+        floats4 first[MMA_GROUPS]; /* [row][component], as sums are */
         floats2 last;
     };
     struct words {
@@ -134,7 +157,7 @@ struct fp32_format {
     }
     static __device__ void store_rest(float *tile, unsigned lane, const hidden &h, float log_lr) {
         CELL_UNROLL
-        for (int j = 0; j < MMA_FIRST; j++) write_once((floats4 *)tile + j * MMA_LANES + (int)lane, h.first[j]);
+        for (int q = 0; q < MMA_GROUPS; q++) write_once((floats4 *)tile + q * MMA_LANES + (int)lane, h.first[q]);
         write_once((floats2 *)(tile + 4 * 4 * MMA_LANES) + lane, h.last);
         write_once(tile + (4 * 4 + 2) * MMA_LANES + lane, log_lr);
     }
@@ -143,7 +166,7 @@ struct fp32_format {
         CELL_UNROLL
         for (int row = 0; row < 2; row++) {
             for (int q = 0; q < MMA_GROUPS; q++)
-                for (int j = 0; j < MMA_FIRST; j++) c.first[q][row][j] = h.first[j].at[2 * q + row];
+                for (int j = 0; j < MMA_FIRST; j++) c.first[q][row][j] = h.first[q].at[2 * row + j];
             c.last[row] = h.last.at[row];
         }
         return c;
@@ -153,7 +176,7 @@ struct fp32_format {
         CELL_UNROLL
         for (int row = 0; row < 2; row++) {
             for (int q = 0; q < MMA_GROUPS; q++)
-                for (int j = 0; j < MMA_FIRST; j++) h.first[j].at[2 * q + row] = c.first[q][row][j];
+                for (int j = 0; j < MMA_FIRST; j++) h.first[q].at[2 * row + j] = c.first[q][row][j];
             h.last.at[row] = c.last[row];
         }
         return h;
@@ -162,21 +185,22 @@ struct fp32_format {
         mma_inputs step[2];
     };
     /* Lanes t and t + 2 give each other their last, split, for each multiplies both groups' of it. */
-    static __device__ void states(unsigned lane, const hidden &h, state *out) {
+    static __device__ void states(unsigned lane, uint32_t minus_one, const hidden &h, state *out) {
         const uint32_t rounded = floats_to_fp16(h.last.at[0], h.last.at[1]);
+        CELL_UNROLL
+        for (int q = 0; q < MMA_GROUPS; q++) {
+            const split_rows first = split(sums_of(h.first[q]), minus_one);
+            for (int row = 0; row < 2; row++) {
+                out[q].step[0].word[row] = out[q].step[1].word[row] = first.rounded[row];
+                out[q].step[1].word[2 + row] = first.left[row];
+            }
+        }
         CELL_UNROLL
         for (int row = 0; row < 2; row++) {
             const float last = h.last.at[row];
             const uint32_t mine = floats_to_fp16(last, last - fp16_to_float((uint16_t)(rounded >> 16 * row)));
             const uint32_t others = __shfl_xor_sync(0xffffffffu, mine, 2);
-            for (int q = 0; q < MMA_GROUPS; q++) {
-                const float a = h.first[0].at[2 * q + row], b = h.first[1].at[2 * q + row];
-                const uint32_t first = floats_to_fp16(a, b);
-                out[q].step[0].word[row] = out[q].step[1].word[row] = first;
-                out[q].step[0].word[2 + row] = group_of(lane) == q ? mine : others;
-                out[q].step[1].word[2 + row] =
-                    floats_to_fp16(a - fp16_to_float((uint16_t)first), b - fp16_to_float((uint16_t)(first >> 16)));
-            }
+            for (int q = 0; q < MMA_GROUPS; q++) out[q].step[0].word[2 + row] = group_of(lane) == q ? mine : others;
         }
     }
     static __device__ mma_inputs step_inputs(const state &a, int step) { return a.step[step]; }

@@ -17,7 +17,7 @@ __device__ static inline cell_decays decays_of_hidden(lopt_dims d, const gpu_mod
     mma_sums exponents[MMA_GROUPS];
     typename format::state old[MMA_GROUPS];
     __syncwarp(); /* lanes beyond n, and those with a division, come together: products are no place for a part of a warp */
-    format::states(lane.id, h, old);
+    states_of(lane, h, old);
     old_keep(lane, old);
     zero(exponents);
     state_products(lane, MMA_H_DECAYS, old, exponents);
@@ -51,7 +51,7 @@ __device__ static inline void gates_of(const mma_lane<format> &lane, const x_inp
             for (int j = 0; j < MMA_FIRST; j++) rh.first[q][row][j] = format::gated(sum_at(reset[q], row, j), h.first[q][row][j]);
         rh.last[row] = format::gated(last_sum(lane.id, gates->last, row, 0), h.last[row]);
     }
-    format::states(lane.id, format::set(rh), gated);
+    states_of(lane, format::set(rh), gated);
 }
 
 /* Rule 8's new state of a tile. candidate: sums of the first components; last: of the last. */
@@ -70,18 +70,14 @@ __device__ static inline typename format::hidden blend(unsigned lane, const mma_
     return format::set(*h);
 }
 
-/* Which of a tile's parameters there are, where `left` are from its first on: all in whole tiles. */
-template <bool whole> __device__ static inline bool exists(unsigned left, unsigned i) { return whole || i < left; }
-
 /* Sums of the new state. */
 template <bool whole, class format>
 __device__ static inline void add_hidden(unsigned left, const mma_components &h, mma_lane<format> &lane) {
     CELL_UNROLL
-    for (unsigned row = 0; row < 2; row++) {
-        const unsigned at = 4 * g_of(lane.id) + row;
-        for (unsigned q = 0; q < MMA_GROUPS; q++)
-            add_sums(MMA_FIRST, h.first[q][row], exists<whole>(left, at + 2 * q), lane.hidden);
-        add_sums(1, &h.last[row], exists<whole>(left, at + 2 * (unsigned)group_of(lane.id)), lane.hidden + MMA_FIRST);
+    for (int row = 0; row < 2; row++) {
+        for (int q = 0; q < MMA_GROUPS; q++)
+            add_sums(MMA_FIRST, h.first[q][row], row_exists<whole>(lane.id, left, q, row), lane.hidden);
+        add_sums(1, &h.last[row], row_exists<whole>(lane.id, left, group_of(lane.id), row), lane.hidden + MMA_FIRST);
     }
 }
 
@@ -94,8 +90,7 @@ __device__ static inline cell_readout advance_hidden(lopt_dims d, const cell_wei
     mma_sums candidate[MMA_GROUPS], readout[MMA_GROUPS];
     mma_gates gates;
     float own[MMA_READOUTS];
-    CELL_UNROLL
-    for (int q = 0; q < MMA_GROUPS; q++) x[q] = x_group(lane, q);
+    x_read<whole>(lane, left, x);
     gates_of(lane, x, hidden, &gates, state);
     zero(candidate), zero(readout);
     products(lane, MMA_X_CANDIDATE, x, candidate);
@@ -105,7 +100,7 @@ __device__ static inline cell_readout advance_hidden(lopt_dims d, const cell_wei
     mma_components h = format::get(hidden);
     hidden = blend<format>(lane.id, gates, candidate, readout, &h);
     add_hidden<whole>(left, h, lane);
-    format::states(lane.id, hidden, state);
+    states_of(lane, hidden, state);
     state_products(lane, MMA_NEW_READOUT, state, readout);
     own_readouts(lane, readout, own);
     return readout_of(d, &w, own[0], own[1], own[2], log_lr);
@@ -151,13 +146,13 @@ __device__ static inline void advance_tile_mma(lopt_dims d, const gpu_model &m, 
     features_forward(d, own.gbar, own.lam, log_lr - k.mean_log_lr, x);
     x_write(lane, x);
     const float plain = handover_direction(own.gbar[handover_scale(d)], lam_before);
-    add_sums(MMA_X, x, there, lane.own);
+    if (format::terms == 1) add_sums(MMA_X, x, there, lane.features);
     __syncwarp();
     cell_readout o = advance_hidden<whole>(d, w, lane, left, log_lr, h);
     if (k.handed_over > 0.0f) handover_blend(&w, k.handed_over, plain, log_lr, &o);
     format::store_rest(t.state, lane.id, h, o.log_lr);
     store_moves(d, format::mixed, k, (whole ? k.n - t.left : k.n / GPU_TILE * GPU_TILE) + lane.id, o, there);
-    add_readout(o, there, lane.own + MMA_X);
+    readouts_add(lane, o, there);
 }
 
 /* The warp's tiles of a chunk, of which only the last may be less than whole. */

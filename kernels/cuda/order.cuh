@@ -38,12 +38,12 @@ __device__ static inline void order_pause(void) { asm volatile("nanosleep.u32 10
 
 /* Whether this block is the last of those that `left` counts. last: shared. Every thread must come, after a barrier. */
 __device__ static inline bool block_is_last(uint32_t *left, uint32_t *last) {
-    if (threadIdx.x == 0) *last = order_count_down(left) == 1;
+    if (team_rank() == 0) *last = order_count_down(left) == 1;
     __syncthreads();
     return *last;
 }
 __device__ static inline void block_waits_for(const uint32_t *flag) {
-    if (threadIdx.x == 0)
+    if (team_rank() == 0)
         while (!order_published(flag)) order_pause();
     __syncthreads();
 }

@@ -61,6 +61,27 @@ TEST(MmaOperation, IsAProductOfMatrices) {
     }
 }
 
+__global__ void leave(Matrices *m) { // of c, rounded
+    const unsigned group = threadIdx.x % 32 / 4, in_group = threadIdx.x % 4;
+    mma_sums c;
+    for (unsigned i = 0; i < 4; i++) c.at[i] = m->c[i < 2 ? group : group + 8][in_group * 2 + (i & 1)];
+    const uint32_t rounded[2] = {floats_to_fp16(c.at[0], c.at[1]), floats_to_fp16(c.at[2], c.at[3])};
+    const mma_sums left = mma_left(c, rounded, mma_minus_one(threadIdx.x));
+    for (unsigned i = 0; i < 4; i++) m->d[i < 2 ? group : group + 8][in_group * 2 + (i & 1)] = left.at[i];
+}
+
+TEST(MmaOperation, SaysWhatRoundingLeft) {
+    std::mt19937 draw(2);
+    std::uniform_real_distribution<float> uniform(-2, 2);
+    Matrices m;
+    for (auto &row : m.c)
+        for (float &x : row) x = uniform(draw);
+    ASSERT_EQ(emulation::launch(nullptr, 1, 32, leave, &m), 0);
+    emulation::stream_wait(nullptr);
+    for (int i = 0; i < 16; i++)
+        for (int j = 0; j < 8; j++) EXPECT_EQ(m.d[i][j], m.c[i][j] - fp16_to_float(float_to_fp16(m.c[i][j]))) << i << " " << j;
+}
+
 // ---- The order of the state
 
 TEST(MmaCell, EveryNumberHasAPlace) {

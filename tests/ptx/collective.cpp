@@ -1,6 +1,7 @@
 // Instructions of all lanes of a warp at once. PTX ISA, "Warp-level matrix instructions", says which lane has which elements.
 #include <cmath>
 #include <cstring>
+#include <numeric>
 
 #include "tests/ptx/warp.h"
 
@@ -23,6 +24,17 @@ uint64_t bits_of(float x) {
 float cut(double x) {
     const float near = float(x);
     return std::fabs(double(near)) > std::fabs(x) ? std::nextafter(near, 0.0f) : near;
+}
+
+// Of terms that were put beside the largest, with 24 bits of that one; what is further right is lost. As the first tensor cores did; later ones keep
+// some bits more (Fasi et al. 2021, Numerical behavior of NVIDIA tensor cores, section 3).
+double aligned_sum(const double *terms, unsigned n) {
+    double largest = 0.0, sum = 0.0;
+    for (unsigned k = 0; k < n; k++) largest = std::fmax(largest, std::fabs(terms[k]));
+    if (!std::isfinite(largest) || largest == 0.0) return std::accumulate(terms, terms + n, 0.0);
+    const int last = std::ilogb(largest) - 23;
+    for (unsigned k = 0; k < n; k++) sum += std::scalbn(std::trunc(std::scalbn(terms[k], -last)), last);
+    return sum;
 }
 
 } // namespace
@@ -54,24 +66,28 @@ void Warp::matrix_load(const Instruction &i) {
         }
 }
 
-// d [16][8] = a [16][16] b [16][8] + c [16][8]
+// d [16][8] = a [16][K] b [K][8] + c [16][8], K 16 or, with half as many words of a and b, 8.
 void Warp::matrix_product(const Instruction &i) {
+    const unsigned halves = i.from.size() == 10 ? 2 : 1, columns = 8 * halves, b_at = 2 * halves, c_at = 3 * halves;
     double a[16][16], b[16][8], d[16][8];
     for (unsigned l = 0; l < LANES; l++) {
         const unsigned g = l / 4, t = l % 4;
-        for (unsigned k = 0; k < 8; k++) {
+        for (unsigned k = 0; k < 4 * halves; k++) {
             const uint32_t pair = uint32_t(registers_[i.from[k / 2]][l]);
             a[g + 8 * (k / 2 % 2)][2 * t + k % 2 + 8 * (k / 4)] = half_value(uint16_t(pair >> 16 * (k % 2)));
         }
-        for (unsigned k = 0; k < 4; k++) {
-            const uint32_t pair = uint32_t(registers_[i.from[4 + k / 2]][l]);
+        for (unsigned k = 0; k < 2 * halves; k++) {
+            const uint32_t pair = uint32_t(registers_[i.from[b_at + k / 2]][l]);
             b[2 * t + k % 2 + 8 * (k / 2)][g] = half_value(uint16_t(pair >> 16 * (k % 2)));
-            d[g + 8 * (k / 2)][2 * t + k % 2] = double(float_of(registers_[i.from[6 + k]][l]));
         }
+        for (unsigned k = 0; k < 4; k++) d[g + 8 * (k / 2)][2 * t + k % 2] = double(float_of(registers_[i.from[c_at + k]][l]));
     }
     for (unsigned row = 0; row < 16; row++)
-        for (unsigned k = 0; k < 16; k++)
-            for (unsigned column = 0; column < 8; column++) d[row][column] += a[row][k] * b[k][column];
+        for (unsigned column = 0; column < 8; column++) {
+            double terms[17] = {d[row][column]};
+            for (unsigned k = 0; k < columns; k++) terms[k + 1] = a[row][k] * b[k][column];
+            d[row][column] = aligned_sum(terms, columns + 1);
+        }
     for (unsigned l = 0; l < LANES; l++)
         for (unsigned k = 0; k < 4; k++) registers_[i.to[k]][l] = bits_of(cut(d[l / 4 + 8 * (k / 2)][2 * (l % 4) + k % 2]));
 }

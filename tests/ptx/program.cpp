@@ -162,7 +162,9 @@ private:
         else if (name == "bar.warp.sync") i->kind = Kind::WARP_BARRIER;
         else if (name == "shfl.sync.bfly.b32") i->kind = Kind::SHUFFLE;
         else if (name == "ldmatrix.sync.aligned.m8n8.x4.shared.b16") i->kind = Kind::MATRIX_LOAD, i->space = Space::SHARED;
-        else if (name == "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32") i->kind = Kind::MATRIX_PRODUCT;
+        else if (name == "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32" ||
+                 name == "mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32")
+            i->kind = Kind::MATRIX_PRODUCT;
         else i->operation = arithmetic(name);
     }
 
