@@ -127,6 +127,13 @@ static int any_takes_part(const cuda_optimizer *opt, const float *const *grads) 
     return 0;
 }
 
+/* Whether what was launched into the stream will run, and not be part of a graph. The legacy stream is never captured; and where it is refused
+ * because another one is, what it was given before has been done. */
+static int runs_at_once(const cuda_optimizer *opt, void *stream) {
+    const uintptr_t legacy = 1; /* cudaStreamLegacy; NULL is, too */
+    return (uintptr_t)stream <= legacy || !opt->gpu->capturing(opt->common.device, stream);
+}
+
 static lopt_status step(lopt_optimizer *o, float *const *params, const float *const *grads, void *stream) {
     cuda_optimizer *opt = cuda_of(o);
     const gpu_kernels *k = opt->gpu->kernels;
@@ -142,12 +149,15 @@ static lopt_status step(lopt_optimizer *o, float *const *params, const float *co
     k->enter(&l, &m, (void *const *)params, (const void *const *)grads);
     k->prepare(&l, &m);
     k->advance(&l, &m);
+    const int advanced = l.error == 0;
     if (m.work == NULL) {
         k->gather(&l, &m);
         k->finish(&l, &m);
         k->apply(&l, &m);
     }
-    return end(opt, "lopt_optimizer_step", &l);
+    const lopt_status status = end(opt, "lopt_optimizer_step", &l);
+    if (status != LOPT_OK && advanced && runs_at_once(opt, stream)) o->health = STATE_LOST;
+    return status;
 }
 
 void cuda_set_fused(lopt_optimizer *o, int fused) { cuda_of(o)->fused = fused; }
@@ -232,8 +242,9 @@ static lopt_status write_progress(lopt_optimizer *o, const optimizer_progress *p
     control.step = p->step;
     control.skipped = p->skipped;
     control.swapped = (uint32_t)p->swapped;
-    LOPT_TRY(opt->gpu->upload(o->device, opt->model.control, &control, sizeof control, NULL));
-    return opt->gpu->upload(o->device, opt->model.started, p->started, o->num_tensors, NULL);
+    o->health = PARAMS_LOST;
+    LOPT_TRY(opt->gpu->upload(o->device, opt->model.started, p->started, o->num_tensors, NULL));
+    return opt->gpu->upload(o->device, opt->model.control, &control, sizeof control, NULL);
 }
 
 /* The part of a piece that starts `done` elements in and fits the staging buffer. */

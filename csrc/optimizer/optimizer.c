@@ -160,10 +160,19 @@ uint64_t lopt_optimizer_skipped(lopt_optimizer *opt) {
 
 /* ---- Steps and their controls --------------------------------------------------------------------------------------------- */
 
+lopt_status optimizer_check_health(const char *call, const lopt_optimizer *opt, optimizer_health worst) {
+    LOPT_CHECK(
+        opt->health <= worst, LOPT_ERR_DEVICE,
+        "%s: an earlier call failed half way, and the state is lost; load one with lopt_optimizer_load, or make the optimizer anew",
+        call);
+    return LOPT_OK;
+}
+
 lopt_status lopt_optimizer_step(lopt_optimizer *opt, float *const *params, const float *const *grads, void *stream) {
     LOPT_CHECK(opt != NULL && params != NULL && grads != NULL, LOPT_ERR_ARGUMENT,
                "lopt_optimizer_step: opt, params and grads must not be NULL");
     LOPT_TRY(check_stream("lopt_optimizer_step", opt, stream));
+    LOPT_TRY(optimizer_check_health("lopt_optimizer_step", opt, STATE_WHOLE));
     LOPT_CHECK(!opt->swapped, LOPT_ERR_ARGUMENT,
                "lopt_optimizer_step: the parameters are swapped; call lopt_optimizer_swap once more before stepping");
     for (size_t i = 0; i < opt->num_tensors; i++)
@@ -200,16 +209,19 @@ static lopt_status check_params(const char *call, const lopt_optimizer *opt, flo
 
 lopt_status lopt_optimizer_true_params(lopt_optimizer *opt, float *const *out, void *stream) {
     LOPT_TRY(check_params("lopt_optimizer_true_params", opt, out, "out", stream));
+    LOPT_TRY(optimizer_check_health("lopt_optimizer_true_params", opt, STATE_LOST));
     return opt->backend->true_params(opt, out, stream);
 }
 
 lopt_status lopt_optimizer_set_params(lopt_optimizer *opt, float *const *params, void *stream) {
     LOPT_TRY(check_params("lopt_optimizer_set_params", opt, params, "params", stream));
+    LOPT_TRY(optimizer_check_health("lopt_optimizer_set_params", opt, STATE_WHOLE));
     return opt->backend->set_params(opt, params, stream);
 }
 
 lopt_status lopt_optimizer_swap(lopt_optimizer *opt, float *const *params, void *stream) {
     LOPT_TRY(check_params("lopt_optimizer_swap", opt, params, "params", stream));
+    LOPT_TRY(optimizer_check_health("lopt_optimizer_swap", opt, STATE_WHOLE));
     LOPT_TRY(opt->backend->swap(opt, params, stream));
     opt->swapped = !opt->swapped;
     return LOPT_OK;

@@ -6,6 +6,10 @@
 #include "kernels/cell/half.h"
 #include "kernels/state_part.h"
 
+/* What a call that failed half way has left, as only a device can: then nothing may follow but a load, and as long as the true parameters are those of
+ * before, reading them. */
+typedef enum optimizer_health { STATE_WHOLE, STATE_LOST, PARAMS_LOST } optimizer_health;
+
 /* What a device's object begins with. */
 struct lopt_optimizer {
     const struct optimizer_backend *backend;
@@ -20,7 +24,8 @@ struct lopt_optimizer {
     size_t num_tensors, total;
     size_t *counts; /* [num_tensors] */
     int swapped;    /* the attended parameters are in the optimizer, the true ones in the user's buffers */
-    size_t bytes;   /* held in all */
+    optimizer_health health;
+    size_t bytes; /* held in all */
 };
 
 /* What changes from step to step beside the state's parts. */
@@ -55,6 +60,9 @@ typedef struct optimizer_backend {
 } optimizer_backend;
 
 extern const optimizer_backend cpu_backend, cuda_backend;
+
+/* LOPT_OK where it is no worse than that; else a sentence for the call. */
+lopt_status optimizer_check_health(const char *call, const lopt_optimizer *opt, optimizer_health worst);
 
 /* n numbers of the given type at element `first`, to and from float, in the host's memory. */
 void numbers_read(number_type type, const void *from, size_t first, size_t n, float *to);

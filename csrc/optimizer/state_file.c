@@ -97,6 +97,7 @@ lopt_status lopt_optimizer_save(lopt_optimizer *opt, const char *path) {
     file_shape shape = {0};
     char step[24], skipped[24], seed[24], weights[24], options[TEXT_MAX], *resting = NULL;
     LOPT_CHECK(opt != NULL && path != NULL, LOPT_ERR_ARGUMENT, "lopt_optimizer_save: opt and path must not be NULL");
+    LOPT_TRY(optimizer_check_health("lopt_optimizer_save", opt, STATE_WHOLE));
     const lopt_optimizer_options *o = &opt->options;
     optimizer_progress p = {0};
     void *memory = NULL;
@@ -211,12 +212,12 @@ static lopt_status reset_guard(lopt_optimizer *opt) {
     return LOPT_OK;
 }
 
-/* Once the progress is written only the device itself can fail, whose state is lost then anyway. */
+/* What fails from write_progress on leaves neither state whole, but for its own wait for the device, which may be refused: so far nothing has changed. */
 static lopt_status take(lopt_optimizer *opt, loaded *l) {
     if (l->swapped) LOPT_TRY(opt->backend->hold_attended(opt, 1));
     l->progress.swapped = l->swapped;
-    /* Waits for the device, which may be refused: so far nothing has changed. */
     LOPT_TRY(opt->backend->write_progress(opt, &l->progress));
+    opt->health = PARAMS_LOST;
     opt->swapped = l->swapped;
     for (size_t k = 0; k < l->shape.num_tensors; k++)
         for (size_t at = 0, n = safetensors_count(&l->shape.tensors[k]); at < n; at += PIECE) {
@@ -226,7 +227,9 @@ static lopt_status take(lopt_optimizer *opt, loaded *l) {
         }
     if (opt->guarded && l->shape.num_tensors == l->shape.global + 1) LOPT_TRY(reset_guard(opt));
     if (!l->swapped) LOPT_TRY(opt->backend->hold_attended(opt, 0));
-    return opt->backend->loaded(opt);
+    LOPT_TRY(opt->backend->loaded(opt));
+    opt->health = STATE_WHOLE;
+    return LOPT_OK;
 }
 
 lopt_status lopt_optimizer_load(lopt_optimizer *opt, const char *path) {

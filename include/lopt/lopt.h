@@ -105,7 +105,9 @@ LOPT_API lopt_status lopt_optimizer_create(const lopt_weights *w, const lopt_opt
  * params   [num_tensors], in: anything; out: the point where the next gradient is to be taken. A step that is skipped leaves all as they are, and
  *          any step those of tensors that rest: where buffers change, copy what the last call left in them
  * grads    [num_tensors], gradients at the point that the last call left in params; not changed; grads[i] NULL: tensor i rests
- * On a GPU a pointer is looked at when it is not that of the last call: memory that has been freed since is not noticed. */
+ * On a GPU a pointer is looked at when it is not that of the last call: memory that has been freed since is not noticed. Should a GPU take a step's first
+ * kernels and refuse a later one, the state is lost, and params are not to be used: true_params gives those of before, load makes the optimizer whole
+ * again, and until then step, swap, set_params and save say so. */
 LOPT_API lopt_status lopt_optimizer_step(lopt_optimizer *opt, float *const *params, const float *const *grads, void *stream);
 /* New rates for the steps that follow: lr_scale >= 0 multiplies every update (a schedule goes here), weight_decay >= 0. */
 LOPT_API lopt_status lopt_optimizer_set_rates(lopt_optimizer *opt, double lr_scale, double weight_decay, void *stream);
@@ -121,6 +123,7 @@ LOPT_API lopt_status lopt_optimizer_set_params(lopt_optimizer *opt, float *const
 LOPT_API lopt_status lopt_optimizer_swap(lopt_optimizer *opt, float *const *params, void *stream);
 /* State file (safetensors, format lopt.state.v1), written atomically. Loading needs the same weights and tensor sizes, and
  * replaces state only: options stay as created, and state of another device or state_dtype becomes this one's. save, load, skipped and free wait for enqueued work.
+ * Should a GPU fail amid a load, the true parameters are lost too, until one succeeds; no capture may begin on it meanwhile.
  * A file beyond 16 MiB must not be made shorter by others while it is loaded; one that is replaced as save does it may be. */
 LOPT_API lopt_status lopt_optimizer_save(lopt_optimizer *opt, const char *path);
 LOPT_API lopt_status lopt_optimizer_load(lopt_optimizer *opt, const char *path);

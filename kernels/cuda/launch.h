@@ -3,11 +3,13 @@
 #ifndef LOPT_KERNELS_CUDA_LAUNCH_H
 #define LOPT_KERNELS_CUDA_LAUNCH_H
 
+enum { GPU_STAYS = -1 };
+
 /* Where a group of kernels goes. */
 typedef struct gpu_launch {
     void *stream;
     unsigned multiprocessors; /* blocks that stride over the work: so many times what each holds */
-    int device_before;        /* what was current for the caller */
+    int device_before;        /* what was current for the caller, and is not now; or GPU_STAYS */
     int error;                /* of the first launch that failed, as the runtime numbers them; 0: none */
     int overlaps;             /* a kernel can begin before the one that it follows has ended: device, driver and code are such */
 } gpu_launch;

@@ -11,19 +11,23 @@ extern "C" {
 #include "kernels/cuda/gpu.h"
 }
 
+/* A device that another process has to itself cannot be turned back to, and need not be: nothing was current there. */
+static void turn_back(bool changed, int before) {
+    if (changed && cudaSetDevice(before) != cudaSuccess) (void)cudaGetLastError();
+}
+
 /* The device is current from here to the end of the scope. */
 struct current_device {
-    int before = -1;
+    int before = 0;
+    bool changed = false;
     cudaError_t error;
     explicit current_device(int device) {
         error = cudaGetDevice(&before);
-        if (error == cudaSuccess && before != device) error = cudaSetDevice(device);
+        changed = error == cudaSuccess && before != device;
+        if (changed) error = cudaSetDevice(device);
+        if (error != cudaSuccess) (void)cudaGetLastError();
     }
-    ~current_device() {
-        int now = before;
-        if (before >= 0 && cudaGetDevice(&now) == cudaSuccess && now != before && cudaSetDevice(before) != cudaSuccess)
-            (void)cudaGetLastError();
-    }
+    ~current_device() { turn_back(changed, before); }
 };
 
 /* To the end of the scope: what this thread does to other streams does not spoil a capture that is under way. */
@@ -196,24 +200,22 @@ static int overlaps(int major, int minor, int driver) {
 static lopt_status cuda_begin(int device, void *stream, gpu_launch *out) {
     int before = device, sms = 0, major = 0, minor = 0, driver = 0;
     cudaError_t error = cudaGetDevice(&before);
-    if (error == cudaSuccess && before != device) error = cudaSetDevice(device);
+    const bool changed = error == cudaSuccess && before != device;
+    if (changed) error = cudaSetDevice(device);
     if (error == cudaSuccess) error = cudaDeviceGetAttribute(&sms, cudaDevAttrMultiProcessorCount, device);
     if (error == cudaSuccess) error = cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device);
     if (error == cudaSuccess) error = cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device);
     if (error == cudaSuccess) error = cudaDriverGetVersion(&driver);
     if (error != cudaSuccess) {
-        if (before != device) (void)cudaSetDevice(before);
+        turn_back(changed, before);
         return failed(error, "turning to the device");
     }
-    *out = gpu_launch{stream, (unsigned)sms, before, 0, overlaps(major, minor, driver)};
+    *out = gpu_launch{stream, (unsigned)sms, changed ? before : GPU_STAYS, 0, overlaps(major, minor, driver)};
     return LOPT_OK;
 }
 
 static lopt_status cuda_end(gpu_launch *l) {
-    int now = l->device_before;
-    /* A device that another process has to itself cannot be turned back to, and need not be: nothing was current there. */
-    if (cudaGetDevice(&now) != cudaSuccess || (now != l->device_before && cudaSetDevice(l->device_before) != cudaSuccess))
-        (void)cudaGetLastError();
+    turn_back(l->device_before != GPU_STAYS, l->device_before);
     return l->error != 0 ? failed((cudaError_t)l->error, "launching a kernel") : LOPT_OK;
 }
 

@@ -158,7 +158,7 @@ void enqueue(void *stream, std::function<void()> work) {
     (s->captured_into ? s->captured_into->launches : s->queue).push_back(std::move(work));
 }
 
-int launch_error() { return machine.fail_launches; }
+int launch_error() { return machine.launch_error(); }
 
 void stream_wait(void *stream) {
     std::vector<std::function<void()>> queue;

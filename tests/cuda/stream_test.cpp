@@ -158,6 +158,96 @@ TEST_F(CudaRefusal, StreamsOfAnotherDeviceAndLaunchesThatFail) {
     expect_usable();
 }
 
+// ---- What fails half way: nothing goes on from it but a load
+
+struct CudaHalf : TwoStreams {
+    Model source{{40, 70}}, same{{40, 70}};
+    DeviceModel<> gpu{source}, other{same};
+    ScratchDir dir;
+    std::string state = dir / "state";
+    std::vector<std::vector<float>> params, truth;
+    // Both after a step of phases; the one's state is in the file.
+    void SetUp() override {
+        TwoStreams::SetUp();
+        gpu.stream = a;
+        gpu.fused = other.fused = 0;
+        for (DeviceModel<> *m : {&gpu, &other}) {
+            ASSERT_EQ(m->create(), LOPT_OK);
+            m->run(0, 1);
+        }
+        params = gpu.read();
+        truth = gpu.true_params();
+        ASSERT_EQ(lopt_optimizer_save(gpu.opt.p, state.c_str()), LOPT_OK) << lopt_last_error();
+        source.gradients(1);
+        gpu.write_grads();
+    }
+    void fail(int launches_first) {
+        emulation::machine.fail_launches = 719;
+        emulation::machine.launches_first = launches_first;
+    }
+    void mend() { emulation::machine.fail_launches = 0; }
+    void expect_lost(lopt_status got, const char *call) {
+        EXPECT_EQ(got, LOPT_ERR_DEVICE);
+        EXPECT_EQ(std::string(lopt_last_error()).find(std::string(call) + ": an earlier call failed half way"), 0u)
+            << lopt_last_error();
+    }
+    void expect_lost() {
+        const std::vector<float *> p = DeviceModel<>::pointers(gpu.params);
+        expect_lost(gpu.step(), "lopt_optimizer_step");
+        expect_lost(lopt_optimizer_save(gpu.opt.p, (dir / "lost").c_str()), "lopt_optimizer_save");
+        expect_lost(lopt_optimizer_swap(gpu.opt.p, p.data(), a), "lopt_optimizer_swap");
+        expect_lost(lopt_optimizer_set_params(gpu.opt.p, p.data(), a), "lopt_optimizer_set_params");
+    }
+    void load() {
+        ASSERT_EQ(lopt_optimizer_load(gpu.opt.p, state.c_str()), LOPT_OK) << lopt_last_error();
+        for (size_t i = 0; i < params.size(); i++) gpu.params[i].write(params[i]);
+    }
+    void expect_as_if_nothing_had_been() {
+        ASSERT_EQ(gpu.step(), LOPT_OK) << lopt_last_error();
+        other.run(1, 2);
+        EXPECT_EQ(gpu.read(), other.read());
+    }
+};
+
+TEST_F(CudaHalf, AStep) {
+    NEEDS_AN_EMULATED_GPU();
+    const int advance = 2; // enter, prepare; then finish and apply
+    for (int first = 0; first < 5; first++) {
+        fail(first);
+        EXPECT_EQ(gpu.step(), LOPT_ERR_DEVICE) << first;
+        mend();
+        if (first <= advance) continue; // nothing has changed
+        expect_lost();
+        EXPECT_EQ(gpu.true_params(), truth) << first;
+        load();
+    }
+    expect_as_if_nothing_had_been();
+}
+
+TEST_F(CudaHalf, AStepOfAGraphIsNone) {
+    NEEDS_AN_EMULATED_GPU();
+    Graph graph(a);
+    fail(3);
+    EXPECT_EQ(gpu.step(), LOPT_ERR_DEVICE);
+    mend();
+    graph.end();
+    expect_as_if_nothing_had_been();
+}
+
+TEST_F(CudaHalf, ALoad) {
+    NEEDS_AN_EMULATED_GPU();
+    for (int first : {0, 1, 7}) {
+        fail(first);
+        EXPECT_EQ(lopt_optimizer_load(gpu.opt.p, state.c_str()), LOPT_ERR_DEVICE) << first;
+        mend();
+        expect_lost();
+        expect_lost(lopt_optimizer_true_params(gpu.opt.p, DeviceModel<>::pointers(gpu.params).data(), a),
+                    "lopt_optimizer_true_params");
+    }
+    load();
+    expect_as_if_nothing_had_been();
+}
+
 // A build may lack code for a GPU, which it then says before it takes memory.
 TEST(Architecture, IsTheLatestThatADeviceRuns) {
     const int all[] = {800, 900, 1000}, ptx[] = {1000}, one[] = {900}, none[] = {0}, gap[] = {800, 1000};

@@ -265,7 +265,7 @@ cudaError_t cudaFuncGetAttributes(cudaFuncAttributes *a, const void *function) {
 cudaError_t cudaLaunchKernelExC(const cudaLaunchConfig_t *config, const void *function, void **args) {
     ptx::Stream *s = stream_of(config->stream);
     const ptx::Kernel *k = gpus().kernel(function);
-    if (emulation::machine.fail_launches) return returns(cudaError_t(emulation::machine.fail_launches));
+    if (const int error = emulation::machine.launch_error()) return returns(cudaError_t(error));
     if (k == nullptr) return returns(cudaErrorInvalidDeviceFunction);
     if (s == nullptr || s->device != current) return returns(cudaErrorInvalidResourceHandle);
     if (config->gridDim.x == 0 || config->gridDim.y != 1 || config->blockDim.y != 1 || config->blockDim.x % ptx::LANES)

@@ -10,7 +10,9 @@ inline uint64_t schedule = 0; // another order of threads and blocks for every n
 struct Machine {
     unsigned multiprocessors = 3;
     size_t memory_left = size_t(1) << 40;
-    int fail_launches = 0; // an error number: every launch reports it
+    int fail_launches = 0;  // an error number: every launch reports it
+    int launches_first = 0; // but so many that succeed
+    int launch_error() { return fail_launches == 0 || launches_first-- > 0 ? 0 : fail_launches; }
     bool has_driver = true;
     size_t allocations = 0, waits = 0; // calls so far
 };
