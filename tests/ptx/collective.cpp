@@ -26,15 +26,25 @@ float cut(double x) {
     return std::fabs(double(near)) > std::fabs(x) ? std::nextafter(near, 0.0f) : near;
 }
 
+double power_of_two_below(double x) { // x > 0, not subnormal
+    uint64_t bits = 0;
+    std::memcpy(&bits, &x, sizeof x);
+    bits &= ~uint64_t(0) << 52;
+    std::memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
 // Of terms that were put beside the largest, with 24 bits of that one; what is further right is lost. As the first tensor cores did; later ones keep
 // some bits more (Fasi et al. 2021, Numerical behavior of NVIDIA tensor cores, section 3).
 double aligned_sum(const double *terms, unsigned n) {
+    const double plain = std::accumulate(terms, terms + n, 0.0);
     double largest = 0.0, sum = 0.0;
-    for (unsigned k = 0; k < n; k++) largest = std::fmax(largest, std::fabs(terms[k]));
-    if (!std::isfinite(largest) || largest == 0.0) return std::accumulate(terms, terms + n, 0.0);
-    const int last = std::ilogb(largest) - 23;
-    for (unsigned k = 0; k < n; k++) sum += std::scalbn(std::trunc(std::scalbn(terms[k], -last)), last);
-    return sum;
+    if (!std::isfinite(plain)) return plain;
+    for (unsigned k = 0; k < n; k++) largest = std::fabs(terms[k]) > largest ? std::fabs(terms[k]) : largest;
+    if (largest == 0.0) return plain;
+    const double last = power_of_two_below(largest) * 0x1p-23, each = 1.0 / last;
+    for (unsigned k = 0; k < n; k++) sum += double(int64_t(terms[k] * each)); // towards 0
+    return sum * last;
 }
 
 } // namespace
