@@ -1,7 +1,6 @@
 // Instructions of all lanes of a warp at once. PTX ISA, "Warp-level matrix instructions", says which lane has which elements.
 #include <cmath>
 #include <cstring>
-#include <numeric>
 
 #include "tests/ptx/warp.h"
 
@@ -36,16 +35,23 @@ double power_of_two_below(double x) { // x > 0, not subnormal
 
 // Of terms that were put beside the largest, with 24 bits of that one; what is further right is lost. As the first tensor cores did; later ones keep
 // some bits more (Fasi et al. 2021, Numerical behavior of NVIDIA tensor cores, section 3).
-double aligned_sum(const double *terms, unsigned n) {
-    const double plain = std::accumulate(terms, terms + n, 0.0);
-    double largest = 0.0, sum = 0.0;
-    if (!std::isfinite(plain)) return plain;
-    for (unsigned k = 0; k < n; k++) largest = std::fabs(terms[k]) > largest ? std::fabs(terms[k]) : largest;
-    if (largest == 0.0) return plain;
-    const double last = power_of_two_below(largest) * 0x1p-23, each = 1.0 / last;
-    for (unsigned k = 0; k < n; k++) sum += double(int64_t(terms[k] * each)); // towards 0
-    return sum * last;
-}
+struct AlignedSum {
+    double terms[17], plain = 0.0, largest = 0.0;
+    unsigned n = 0;
+    void add(double term) {
+        if (term == 0.0) return;
+        terms[n++] = term;
+        plain += term;
+        largest = std::fabs(term) > largest ? std::fabs(term) : largest;
+    }
+    double value() const {
+        if (!std::isfinite(plain) || n < 2) return plain;
+        const double last = power_of_two_below(largest) * 0x1p-23, each = 1.0 / last;
+        double sum = 0.0;
+        for (unsigned k = 0; k < n; k++) sum += double(int64_t(terms[k] * each)); // towards 0
+        return sum * last;
+    }
+};
 
 } // namespace
 
@@ -94,9 +100,10 @@ void Warp::matrix_product(const Instruction &i) {
     }
     for (unsigned row = 0; row < 16; row++)
         for (unsigned column = 0; column < 8; column++) {
-            double terms[17] = {d[row][column]};
-            for (unsigned k = 0; k < columns; k++) terms[k + 1] = a[row][k] * b[k][column];
-            d[row][column] = aligned_sum(terms, columns + 1);
+            AlignedSum sum;
+            sum.add(d[row][column]);
+            for (unsigned k = 0; k < columns; k++) sum.add(a[row][k] * b[k][column]);
+            d[row][column] = sum.value();
         }
     for (unsigned l = 0; l < LANES; l++)
         for (unsigned k = 0; k < 4; k++) registers_[i.to[k]][l] = bits_of(cut(d[l / 4 + 8 * (k / 2)][2 * (l % 4) + k % 2]));
