@@ -119,7 +119,8 @@ check "build with sanitizers" scripts/build.sh build-sanitize -DLOPT_TESTS=ON -D
 # But for some that take long and touch no memory that others do not: whole trainings, many minibatches, large images, the same bits once more.
 long='Lasting.*:*PlainDescentLowersTheLoss/*:*LearnsWithAdam*:*AdamTrainsThem:*MinibatchGradientsAverageToThatOfAllData/*'
 long=$long:'*LossIsNeverNegative/digits_conv*:Mixed.SameBits*:Scheduled.SameBits*:Sums.*SameBits*:*LargerChunks'
-long=$long:'*CudaResumeSizes*/2:*TwoStreamsAtOnce*:*OnDevice.EveryRunHasTheSameBits*:*StepsCanBeTimed*'
+long=$long:'*CudaResumeSizes*/2:*TwoStreamsAtOnce*:*OnDevice.EveryRunHasTheSameBits*:*StepsCanBeTimed*:*SixteenBitNumbersFollow*'
+long=$long:'*OnDevice.AgreesWithTheCpu*:Mixed.FollowsFp32:*BothWaysAreAsGood*'
 for binary in build-sanitize/tests/test_*; do
     run_binary "sanitized" "$binary" GTEST_FILTER="-$long"
 done
