@@ -122,6 +122,9 @@ while :; do
     resume=--resume
     # Processes can outlive their launcher until they have saved, and hold the run directory.
     sleep 3
-    if [ -e "$dir/lock" ] && command -v flock >/dev/null 2>&1; then flock -w 300 "$dir/lock" true || true; fi
+    if [ -e "$dir/lock" ] && command -v flock >/dev/null 2>&1; then
+        flock -w 300 "$dir/lock" true &
+        wait $! || true # which a signal ends
+    fi
     leave_if_stopped
 done

@@ -110,25 +110,29 @@ static void release(mpi_comm *m) {
 
 /* A second after its launcher is gone Open MPI aborts a process, whatever that is at: a meta-iteration that takes longer would be lost, and
  * all before it that no checkpoint has. Its parameter opal_abort_delay puts aborts off, but is read as MPI starts and holds for every abort,
- * those of a failing start and our own too; so its variable is set, where this is an MPI that has it. */
-static void put_off_aborts(int seconds) {
+ * those of a failing start and our own too; so its variable is set, where this is an MPI that has it and the user has not. */
+static void put_off_aborts(mpi_comm *m) {
     int *delay = dlsym(RTLD_DEFAULT, "opal_abort_delay");
-    if (delay) *delay = seconds;
+    if (delay == NULL || *delay != 0) return;
+    m->abort_delay = delay;
+    *delay = (int)COMM_DEADLINE;
+}
+static void abort_at_once(mpi_comm *m) {
+    if (m->abort_delay) *m->abort_delay = 0;
 }
 
 static void close_mpi(lopt_comm *c) {
     mpi_comm *m = (mpi_comm *)c;
     MPI_Comm_free(&m->data);
     MPI_Comm_free(&m->questions);
-    put_off_aborts(0);
+    abort_at_once(m);
     if (m->owns_mpi && getppid() == m->parent) MPI_Finalize(); /* else it would wait for an abort that is put off */
     release(m);
 }
 
 /* The launcher ends all other processes. Should it be unable to, at least this one ends. */
 static void abort_mpi(lopt_comm *c, int status) {
-    (void)c;
-    put_off_aborts(0);
+    abort_at_once((mpi_comm *)c);
     signal(SIGALRM, SIG_DFL);
     alarm(ABORT_SECONDS);
     MPI_Abort(MPI_COMM_WORLD, status);
@@ -143,7 +147,7 @@ static lopt_status initialise(mpi_comm *m) {
     m->parent = getppid();
     LOPT_TRY(mpi_check(MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &provided), "starting"));
     m->owns_mpi = 1;
-    put_off_aborts((int)COMM_DEADLINE);
+    put_off_aborts(m);
     return LOPT_OK;
 }
 

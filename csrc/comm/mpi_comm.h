@@ -14,6 +14,7 @@ typedef struct mpi_comm {
     MPI_Comm data, questions; /* the calls themselves; whether a rank is there */
     int owns_mpi;             /* 1: initialised here */
     pid_t parent;             /* then: the launcher, as long as it is there */
+    int *abort_delay;         /* Open MPI's, where it was set here; else NULL */
     peer *peers;              /* [size]; NULL until known */
     MPI_Request *requests;    /* [room] */
     size_t room;

@@ -53,6 +53,7 @@ typedef struct optimizer_backend {
     /* Room for the attended parameters while swapped, for a state that is to be loaded; or none any more, which cannot fail. */
     lopt_status (*hold_attended)(lopt_optimizer *opt, int hold);
     lopt_status (*read_progress)(lopt_optimizer *opt, optimizer_progress *out);
+    /* The first of a load's writes. A device that may fail amid them sets `health` before it changes anything. */
     lopt_status (*write_progress)(lopt_optimizer *opt, const optimizer_progress *p);
     lopt_status (*read_piece)(lopt_optimizer *opt, const state_piece *piece, float *to);
     lopt_status (*write_piece)(lopt_optimizer *opt, const state_piece *piece, const float *from);

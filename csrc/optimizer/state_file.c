@@ -212,12 +212,11 @@ static lopt_status reset_guard(lopt_optimizer *opt) {
     return LOPT_OK;
 }
 
-/* What fails from write_progress on leaves neither state whole, but for its own wait for the device, which may be refused: so far nothing has changed. */
+/* What fails amid it leaves neither state whole, as the backend then says (health). */
 static lopt_status take(lopt_optimizer *opt, loaded *l) {
     if (l->swapped) LOPT_TRY(opt->backend->hold_attended(opt, 1));
     l->progress.swapped = l->swapped;
     LOPT_TRY(opt->backend->write_progress(opt, &l->progress));
-    opt->health = PARAMS_LOST;
     opt->swapped = l->swapped;
     for (size_t k = 0; k < l->shape.num_tensors; k++)
         for (size_t at = 0, n = safetensors_count(&l->shape.tensors[k]); at < n; at += PIECE) {

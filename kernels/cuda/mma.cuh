@@ -23,9 +23,9 @@ typedef struct mma_weights {
 /* Weights of the half, words of rows 2t and 2t + 1 of column g: less the numbers themselves. */
 CELL_FN uint32_t mma_minus_one(unsigned lane) { return lane / 8 == lane % 4 ? 0xbc00u << 16 * (lane / 4 % 2) : 0; }
 
-/* mma: start + a b. mma_left: numbers - rounded, to 24 bits of the larger at least: one instruction for eight. rounded: words of rows g and g + 8, each
- * columns 2t and 2t + 1 in fp16. mma_load: inputs from shared memory; lane 8 i + k names row k of 8 inputs (16 bytes, so aligned) of those that word i comes
- * from. Every lane of the warp must come to either. */
+/* mma: start + a b. mma_left: numbers - rounded, as far as tensor cores keep bits of the larger (tests/ptx allows them 24): one instruction for
+ * eight. rounded: words of rows g and g + 8, each columns 2t and 2t + 1 in fp16. mma_load: inputs from shared memory; lane 8 i + k names row k of 8
+ * inputs (16 bytes, so aligned) of those that word i comes from. Every lane of the warp must come to any of them. */
 #ifdef LOPT_CUDA_EMULATION
 struct mma_operands {
     mma_inputs a;

@@ -33,8 +33,8 @@ double power_of_two_below(double x) { // x > 0, not subnormal
     return x;
 }
 
-// Of terms that were put beside the largest, with 24 bits of that one; what is further right is lost. As the first tensor cores did; later ones keep
-// some bits more (Fasi et al. 2021, Numerical behavior of NVIDIA tensor cores, section 3).
+// Of terms that were put beside the largest, with 24 bits of that one; what is further right is lost. Fasi et al. 2021, Numerical behavior of NVIDIA
+// tensor cores; how many bits a GPU keeps is not documented, and these are meant to be as few as any.
 struct AlignedSum {
     double terms[17], plain = 0.0, largest = 0.0;
     unsigned n = 0;
