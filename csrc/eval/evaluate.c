@@ -13,6 +13,7 @@
 #include "csrc/eval/sweep_cache.h"
 #include "csrc/eval/text_buffer.h"
 #include "csrc/io/files.h"
+#include "csrc/weights/weights.h"
 
 /* ---- Options ---- */
 
@@ -29,6 +30,8 @@ static lopt_status check_learned(const lopt_eval_options *o) {
         LOPT_CHECK(o->weights[i] != NULL, LOPT_ERR_ARGUMENT, "evaluation: weights[%zu] is NULL; load or make it first", i);
         LOPT_CHECK(o->labels[i] && o->labels[i][0] && is_utf8(o->labels[i]), LOPT_ERR_ARGUMENT,
                    "evaluation: labels[%zu] must be a name in UTF-8, not NULL or empty", i);
+        if (weights_check_finite(o->weights[i], LOPT_ERR_ARGUMENT) != LOPT_OK)
+            return lopt_fail_prefix(LOPT_ERR_ARGUMENT, "evaluation: weights[%zu]", i);
         for (size_t k = 0; k < i; k++)
             LOPT_CHECK(strcmp(o->labels[i], o->labels[k]) != 0, LOPT_ERR_ARGUMENT,
                        "evaluation: two learned optimizers are called '%.60s'; give them different labels", o->labels[i]);

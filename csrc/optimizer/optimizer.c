@@ -126,6 +126,7 @@ lopt_status lopt_optimizer_create(const lopt_weights *w, const lopt_optimizer_op
     LOPT_TRY(take_options(o, w, &common));
     LOPT_TRY(check_stream("lopt_optimizer_create", &common, stream));
     LOPT_TRY(check_pointers("lopt_optimizer_create", num_tensors, (const void *const *)params, "params"));
+    if (weights_check_finite(w, LOPT_ERR_ARGUMENT) != LOPT_OK) return lopt_fail_prefix(LOPT_ERR_ARGUMENT, "lopt_optimizer_create");
     common.layout = w->layout;
     common.weights_fingerprint = weights_fingerprint(w);
     LOPT_TRY_CLEANUP(take_counts(&common, num_tensors, counts));

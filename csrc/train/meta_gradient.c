@@ -20,7 +20,8 @@ static lopt_status check(const lopt_weights *w, const lopt_task *t, const lopt_u
                LOPT_ERR_ARGUMENT, "lopt_meta_gradient: 0 < init_lr_min <= init_lr_max must hold, and both be finite");
     LOPT_CHECK(gradient == NULL || !o->second_derivatives || task_has_hvp(t), LOPT_ERR_UNSUPPORTED,
                "task %s has no hvp callback, so there are no second derivatives: set second_derivatives to 0", task_name(t));
-    return LOPT_OK;
+    return weights_check_finite(w, LOPT_ERR_ARGUMENT) == LOPT_OK ? LOPT_OK
+                                                                 : lopt_fail_prefix(LOPT_ERR_ARGUMENT, "lopt_meta_gradient");
 }
 
 lopt_status lopt_meta_gradient(const lopt_weights *w, lopt_task *t, const lopt_unroll_options *options, double *meta_loss,

@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 #include <jansson.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -97,6 +98,16 @@ lopt_status weights_set_provenance(lopt_weights *w, const char *json_object_text
     LOPT_TRY(memory_text(json_object_text, &copy));
     free(w->provenance);
     w->provenance = copy;
+    return LOPT_OK;
+}
+
+lopt_status weights_check_finite(const lopt_weights *w, lopt_status otherwise) {
+    for (int id = 0; id < WEIGHT_TENSORS; id++) {
+        const weight_tensor *t = &w->layout.tensor[id];
+        for (size_t i = 0; t->present && i < t->count; i++)
+            LOPT_CHECK(isfinite(w->data[t->offset + i]), otherwise, "tensor %s of the weights: element %zu is not finite", t->name,
+                       i);
+    }
     return LOPT_OK;
 }
 

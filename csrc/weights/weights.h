@@ -18,6 +18,8 @@ lopt_status weights_copy(const lopt_weights *w, lopt_weights **out);
 lopt_status weights_parse_options(const char *options, lopt_dims *out);
 /* Replaces the provenance (a JSON object whose values are strings; copied). */
 lopt_status weights_set_provenance(lopt_weights *w, const char *json_object);
+/* LOPT_OK where every number is finite; else `otherwise`, with a sentence that names the first that is not. */
+lopt_status weights_check_finite(const lopt_weights *w, lopt_status otherwise);
 /* XXH3-64 over shape and values: names the weights in state files. */
 uint64_t weights_fingerprint(const lopt_weights *w);
 

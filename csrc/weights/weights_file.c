@@ -1,6 +1,5 @@
 /* Weights as files of format lopt.hrnn.v1. */
 #include <jansson.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,12 +46,6 @@ static lopt_status read_guard(const safetensors_file *f, lopt_weights *w) {
     return LOPT_OK;
 }
 
-static lopt_status check_finite(const lopt_weights *w, const weight_tensor *t, lopt_status otherwise) {
-    for (size_t i = 0; i < t->count; i++)
-        LOPT_CHECK(isfinite(w->data[t->offset + i]), otherwise, "tensor %s: element %zu is not finite", t->name, i);
-    return LOPT_OK;
-}
-
 static lopt_status read_tensors(const safetensors_file *f, lopt_weights *w) {
     size_t present = 0;
     for (int id = 0; id < WEIGHT_TENSORS; id++) {
@@ -62,7 +55,6 @@ static lopt_status read_tensors(const safetensors_file *f, lopt_weights *w) {
         if (!t->present) continue;
         LOPT_TRY(safetensors_data(f, &expected, &data));
         memcpy(w->data + t->offset, data, t->count * sizeof(float));
-        LOPT_TRY(check_finite(w, t, LOPT_ERR_FORMAT));
         present++;
     }
     for (size_t i = 0; safetensors_num_tensors(f) > present && i < safetensors_num_tensors(f); i++) {
@@ -72,7 +64,7 @@ static lopt_status read_tensors(const safetensors_file *f, lopt_weights *w) {
         LOPT_CHECK(known, LOPT_ERR_FORMAT, "tensor %.64s does not belong into weights of this shape",
                    safetensors_tensor_at(f, i)->name);
     }
-    return LOPT_OK;
+    return weights_check_finite(w, LOPT_ERR_FORMAT);
 }
 
 /* Metadata that this reader derives from the shape, or that the writer adds. */
@@ -158,11 +150,8 @@ lopt_status lopt_weights_save(const lopt_weights *w, const char *path) {
     json_t *provenance = NULL;
     void *pairs = NULL;
     LOPT_CHECK(w != NULL && path != NULL, LOPT_ERR_ARGUMENT, "lopt_weights_save: w and path must not be NULL");
-    for (int id = 0; id < WEIGHT_TENSORS; id++) { /* no load would take them */
-        const weight_tensor *t = &w->layout.tensor[id];
-        if (t->present && check_finite(w, t, LOPT_ERR_ARGUMENT) != LOPT_OK)
-            return lopt_fail_prefix(LOPT_ERR_ARGUMENT, "lopt_weights_save: %s is not written", path);
-    }
+    if (weights_check_finite(w, LOPT_ERR_ARGUMENT) != LOPT_OK) /* no load would take them */
+        return lopt_fail_prefix(LOPT_ERR_ARGUMENT, "lopt_weights_save: %s is not written", path);
     if (w->provenance) {
         provenance = json_loads(w->provenance, 0, NULL);
         LOPT_CHECK_CLEANUP(provenance != NULL, LOPT_ERR_MEMORY, "no memory for the metadata");

@@ -64,10 +64,11 @@ typedef struct lopt_weights lopt_weights;
 LOPT_API lopt_status lopt_weights_init(const char *options, uint64_t seed, lopt_weights **out);
 /* Reads a weights file (safetensors, format lopt.hrnn.v1); a wrong checksum, shape or name is refused. */
 LOPT_API lopt_status lopt_weights_load(const char *path, lopt_weights **out);
-/* Writes atomically: `path` holds either its old content or the whole new file. Weights that are not finite are refused, as by load. */
+/* Writes atomically: `path` holds either its old content or the whole new file. */
 LOPT_API lopt_status lopt_weights_save(const lopt_weights *w, const char *path);
 LOPT_API size_t lopt_weights_count(const lopt_weights *w); /* numbers in the flat vector; 0 for NULL */
-LOPT_API float *lopt_weights_data(lopt_weights *w);        /* the flat vector [count], owned by w, writable; NULL for NULL */
+/* The flat vector [count], owned by w, writable; NULL for NULL. Weights that are not finite are refused by every call that uses or saves them. */
+LOPT_API float *lopt_weights_data(lopt_weights *w);
 LOPT_API void lopt_weights_free(lopt_weights *w);
 
 /* ---- Optimizer: applies weights to a model --------------------------------------------------------------------------- */
@@ -174,7 +175,7 @@ typedef struct lopt_unroll_options {
 /* Meta-loss J of one fresh run of `steps` steps, and its exact gradient with respect to the flat weights.
  * J = mean over t of log( f(theta_t) / (f(theta_0) + 1e-6) + 1e-6 ).
  * A task loss that is not finite, or a gradient with an entry that is not, or is beyond 1e18, ends the run: status LOPT_OK,
- * meta_loss NaN, gradient zero.
+ * meta_loss NaN, gradient zero. So it is where only the gradient that was asked for is not finite.
  * gradient  [lopt_weights_count], or NULL: forward only */
 LOPT_API lopt_status lopt_meta_gradient(const lopt_weights *w, lopt_task *t, const lopt_unroll_options *o, double *meta_loss,
                                         float *gradient);

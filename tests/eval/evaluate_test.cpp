@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "evaluate_support.h"
+#include "tests/support/golden.h"
 #include "tests/tasks/image_files.h"
 
 namespace {
@@ -386,6 +387,11 @@ TEST_F(EvaluateRefuses, BadWeightsAndLabels) {
     refuse(&o, LOPT_ERR_ARGUMENT, "labels");
     o = options(2), o.weights = missing;
     refuse(&o, LOPT_ERR_ARGUMENT, "weights[1]");
+    Weights spoilt;
+    ASSERT_EQ(lopt_weights_init(nullptr, 1, &spoilt.p), LOPT_OK);
+    lopt_weights_data(spoilt.p)[3] = INFINITY;
+    missing[1] = spoilt.p;
+    refuse(&o, LOPT_ERR_ARGUMENT, "not finite");
     o = options(2), o.labels = twice;
     refuse(&o, LOPT_ERR_ARGUMENT, "same");
     for (const char *const *labels : {empty, none, broken}) {

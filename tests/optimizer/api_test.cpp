@@ -55,6 +55,21 @@ TEST_F(Api, CreateRefusesBadArguments) {
     EXPECT_EQ(out, reinterpret_cast<lopt_optimizer *>(0x1));
 }
 
+// The cell's minima and maxima would make numbers of them, and updates that look like any others.
+TEST_F(Api, CreateRefusesWeightsThatAreNotFinite) {
+    for (const float wrong : {NAN, INFINITY, -INFINITY})
+        for (const size_t at : {size_t(0), lopt_weights_count(m.weights.p) - 1}) {
+            float *w = lopt_weights_data(m.weights.p) + at;
+            const float right = *w;
+            *w = wrong;
+            EXPECT_EQ(lopt_optimizer_create(m.weights.p, nullptr, 2, m.counts.data(), p.data(), nullptr, &out), LOPT_ERR_ARGUMENT);
+            EXPECT_NE(std::string(lopt_last_error()).find("not finite"), std::string::npos) << lopt_last_error();
+            EXPECT_EQ(out, reinterpret_cast<lopt_optimizer *>(0x1));
+            *w = right;
+        }
+    EXPECT_EQ(m.create(), LOPT_OK) << lopt_last_error();
+}
+
 TEST_F(Api, CreateRefusesBadOptions) {
     auto with = [](auto change) {
         lopt_optimizer_options o = LOPT_OPTIMIZER_OPTIONS_INIT;

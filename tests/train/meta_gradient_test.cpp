@@ -127,6 +127,9 @@ TEST(MetaGradient, RefusesBadInput) {
     refused([](lopt_unroll_options *b) { b->init_lr_min = 1.0, b->init_lr_max = 0.1; }, LOPT_ERR_ARGUMENT);
     refused([](lopt_unroll_options *b) { b->device = "cuda"; }, LOPT_ERR_UNSUPPORTED);
     refused([](lopt_unroll_options *b) { b->struct_size = 0; }, LOPT_ERR_ARGUMENT);
+    lopt_weights_data(w.p)[7] = NAN;
+    refused([](lopt_unroll_options *) {}, LOPT_ERR_ARGUMENT);
+    EXPECT_NE(std::string(lopt_last_error()).find("not finite"), std::string::npos) << lopt_last_error();
     EXPECT_EQ(loss, 42.0);
     for (float x : gradient) ASSERT_EQ(x, 3.0f);
 }
