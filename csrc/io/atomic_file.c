@@ -4,10 +4,13 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <limits.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/memory.h"
@@ -45,10 +48,21 @@ int atomic_file_is_temporary(const char *name) {
     return process != NULL && process > name + 1 && process[-1] == '.';
 }
 
+/* How much of the path its temporary file's name begins with: of a name as long as may be, all but its end, whole characters in UTF-8. */
+static size_t kept_length(const char *path) {
+    const char *slash = strrchr(path, '/');
+    const size_t length = strlen(path), name = slash ? (size_t)(slash + 1 - path) : 0;
+    if (length - name + SUFFIX_MAX <= NAME_MAX) return length;
+    size_t kept = name + NAME_MAX - SUFFIX_MAX;
+    while (kept > name && ((unsigned char)path[kept] & 0xC0) == 0x80) kept--;
+    return kept;
+}
+
 /* Opens a file that was not there before, with the rights that umask leaves. */
 static int open_new(const char *path, char *name, size_t size) {
+    const int kept = (int)kept_length(path);
     for (unsigned attempt = 0; attempt < ATTEMPTS; attempt++) {
-        snprintf(name, size, "%s.%ld-%u.tmp", path, (long)getpid(), attempt);
+        snprintf(name, size, "%.*s.%ld-%u.tmp", kept, path, (long)getpid(), attempt);
         int descriptor = open(name, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0666);
         if (descriptor >= 0 || errno != EEXIST) return descriptor;
     }
@@ -122,10 +136,28 @@ cleanup:
     return status;
 }
 
+/* Where the process may not write that far, write says EFBIG; but first the kernel sends a signal that ends the process. It is held back from this
+ * thread, and taken. */
+static ssize_t write_at(int descriptor, const void *data, size_t size, off_t offset) {
+    sigset_t limit, before, waiting;
+    const struct timespec now = {0, 0};
+    sigemptyset(&limit);
+    sigaddset(&limit, SIGXFSZ);
+    sigemptyset(&waiting);
+    sigpending(&waiting);
+    const int held = pthread_sigmask(SIG_BLOCK, &limit, &before) == 0;
+    const ssize_t n = offset < 0 ? write(descriptor, data, size) : pwrite(descriptor, data, size, offset);
+    const int error = errno;
+    if (held && n < 0 && error == EFBIG && !sigismember(&waiting, SIGXFSZ)) sigtimedwait(&limit, NULL, &now);
+    if (held) pthread_sigmask(SIG_SETMASK, &before, NULL);
+    errno = error;
+    return n;
+}
+
 lopt_status atomic_file_append(atomic_file *f, const void *data, size_t size) {
     const char *at = data;
     while (size > 0) {
-        ssize_t n = write(f->descriptor, at, size);
+        ssize_t n = write_at(f->descriptor, at, size, -1);
         if (n < 0 && errno == EINTR) continue;
         if (n <= 0) return io_error("write", f->path);
         at += n;
@@ -135,16 +167,16 @@ lopt_status atomic_file_append(atomic_file *f, const void *data, size_t size) {
 }
 
 lopt_status atomic_file_overwrite(atomic_file *f, size_t offset, const void *data, size_t size) {
-    if (pwrite(f->descriptor, data, size, (off_t)offset) != (ssize_t)size) return io_error("write", f->path);
+    if (write_at(f->descriptor, data, size, (off_t)offset) != (ssize_t)size) return io_error("write", f->path);
     return LOPT_OK;
 }
 
-/* A rename is on disk only when its directory is. */
+/* A rename is on disk only when its directory is. Who may write in a directory but not read it cannot ask for that: the file is whole in either case. */
 static int sync_directory(const char *path) {
     char *copy = strdup(path);
     if (copy == NULL) return -1;
     int d = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int result = d < 0 ? -1 : fsync(d);
+    int result = d < 0 ? -(errno != EACCES) : fsync(d);
     if (result != 0 && errno == EINVAL) result = 0; /* some filesystems cannot, and need not */
     if (d >= 0) close(d);
     free(copy);

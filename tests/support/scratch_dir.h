@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <sstream>
 #include <string>
 
@@ -21,6 +22,7 @@ struct ScratchDir {
     std::string operator/(const std::string &name) const { return path + "/" + name; }
 };
 
+inline size_t files_in(const std::string &dir) { return size_t(std::distance(std::filesystem::directory_iterator(dir), {})); }
 inline std::string read_file(const std::string &path) {
     std::ifstream in(path, std::ios::binary);
     std::stringstream all;

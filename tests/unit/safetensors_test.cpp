@@ -1,18 +1,12 @@
 // The container: what it reads back, what it refuses and how it says so, and that a failed write loses nothing.
 #include <jansson.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <xxhash.h>
 
 #include <csignal>
 
 #include "tests/support/golden.h"
 #include "tests/support/scratch_dir.h"
-
-extern "C" {
-#include "csrc/io/atomic_file.h"
-#include "csrc/io/files.h"
-}
 
 namespace {
 
@@ -217,12 +211,6 @@ TEST(Safetensors, MayBeCutWhileItIsOpen) {
     safetensors_close(f);
 }
 
-size_t files_in(const std::string &dir) {
-    size_t n = 0;
-    for (auto &entry : std::filesystem::directory_iterator(dir)) (void)entry, n++;
-    return n;
-}
-
 TEST(Safetensors, AFailedWriteKeepsTheOldFileAndLeavesNothingBehind) {
     ScratchDir dir;
     const std::string path = dir / "f";
@@ -284,67 +272,6 @@ TEST(Safetensors, NoMemoryIsNoLostKey) {
         }
     }
     EXPECT_GT(failures, 20);
-}
-
-TEST(AtomicFile, AppearsOnlyAtCommit) {
-    ScratchDir dir;
-    atomic_file f;
-    ASSERT_EQ(atomic_file_begin((dir / "f").c_str(), &f), LOPT_OK);
-    ASSERT_EQ(atomic_file_append(&f, "abcdef", 6), LOPT_OK);
-    ASSERT_EQ(atomic_file_overwrite(&f, 2, "XY", 2), LOPT_OK);
-    EXPECT_FALSE(std::filesystem::exists(dir / "f"));
-    ASSERT_EQ(atomic_file_commit(&f), LOPT_OK);
-    EXPECT_EQ(read_file(dir / "f"), "abXYef");
-    ASSERT_EQ(atomic_file_begin((dir / "f").c_str(), &f), LOPT_OK);
-    ASSERT_EQ(atomic_file_append(&f, "zzz", 3), LOPT_OK);
-    atomic_file_abort(&f);
-    EXPECT_EQ(read_file(dir / "f"), "abXYef");
-    EXPECT_EQ(files_in(dir.path), 1u);
-    // over a directory: refused, gone again
-    ASSERT_TRUE(std::filesystem::create_directories(dir / "d/e"));
-    EXPECT_EQ(atomic_file_write((dir / "d").c_str(), "x", 1), LOPT_ERR_IO);
-    EXPECT_EQ(files_in(dir.path), 2u);
-}
-
-TEST(AtomicFile, RightsAreKept) {
-    ScratchDir dir;
-    const std::string path = dir / "f";
-    const mode_t before = umask(022);
-    for (const mode_t rights : {0644, 0600, 0664, 0640}) {
-        struct stat info;
-        if (rights != 0644) chmod(path.c_str(), rights);
-        EXPECT_EQ(files_write_text(path.c_str(), "x"), LOPT_OK) << lopt_last_error();
-        ASSERT_EQ(stat(path.c_str(), &info), 0);
-        EXPECT_EQ(info.st_mode & 0777, rights);
-    }
-    umask(before);
-}
-
-TEST(AtomicFile, LinksStayLinks) {
-    ScratchDir dir;
-    ASSERT_TRUE(std::filesystem::create_directories(dir / "runs"));
-    std::filesystem::create_symlink("runs/best", dir / "latest"); // which is to come
-    std::filesystem::create_symlink(dir / "latest", dir / "far");
-    std::filesystem::create_symlink("round", dir / "round");
-    for (const char *text : {"first", "second"}) {
-        EXPECT_EQ(files_write_text((dir / "far").c_str(), text), LOPT_OK) << lopt_last_error();
-        EXPECT_EQ(read_file(dir / "runs/best"), text);
-    }
-    EXPECT_EQ(files_write_text((dir / "round").c_str(), "x"), LOPT_ERR_IO);
-    EXPECT_NE(std::string(lopt_last_error()).find("follow"), std::string::npos) << lopt_last_error();
-    for (const char *link : {"latest", "far", "round"}) EXPECT_TRUE(std::filesystem::is_symlink(dir / link)) << link;
-    EXPECT_EQ(files_in(dir.path), 4u);
-}
-
-TEST(Files, MakeDirectories) {
-    ScratchDir dir;
-    EXPECT_EQ(files_make_directory((dir / "a/b//c/").c_str()), LOPT_OK) << lopt_last_error();
-    EXPECT_TRUE(std::filesystem::is_directory(dir / "a/b/c"));
-    EXPECT_EQ(files_make_directory((dir / "a/b/c").c_str()), LOPT_OK);
-    write_file(dir / "file", "");
-    EXPECT_EQ(files_make_directory((dir / "file").c_str()), LOPT_ERR_IO);
-    EXPECT_EQ(files_make_directory((dir / "file/x").c_str()), LOPT_ERR_IO);
-    EXPECT_EQ(files_make_directory("/proc/x"), LOPT_ERR_IO);
 }
 
 } // namespace
