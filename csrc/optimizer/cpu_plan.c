@@ -88,12 +88,12 @@ lopt_status cpu_plan(cpu_optimizer *opt) {
     size_t largest = 0;
     void *memory = NULL;
     LOPT_TRY(plan_tensors(opt));
+    LOPT_TRY(floats(opt, opt->common.total, &opt->theta)); /* first what may be too much, before tables for it are filled */
+    LOPT_TRY(floats(opt, opt->state_at[num_tensors], &opt->state));
     LOPT_TRY(plan_chunks(opt));
     LOPT_TRY(plan_groups(opt, &largest));
     LOPT_TRY(cpu_alloc(opt, num_tensors, 1, "an optimizer", &memory));
     opt->started = memory;
-    LOPT_TRY(floats(opt, opt->common.total, &opt->theta));
-    LOPT_TRY(floats(opt, opt->state_at[num_tensors], &opt->state));
     if (d.attention || !user_buffer_serves) LOPT_TRY(floats(opt, largest, &opt->move));
     if (d.attention && !user_buffer_serves) LOPT_TRY(floats(opt, largest, &opt->attend));
     LOPT_TRY(floats(opt, num_tensors * padded(d.tensor), &opt->u));

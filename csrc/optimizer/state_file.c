@@ -1,7 +1,5 @@
 /* State files (format lopt.state.v1): what an optimizer needs to go on with the same bits. */
-#include <float.h>
 #include <inttypes.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +9,7 @@
 #include "base/status.h"
 #include "csrc/io/safetensors.h"
 #include "csrc/optimizer/optimizer.h"
+#include "csrc/optimizer/state_check.h"
 #include "kernels/cell/guard.h"
 
 #define FORMAT "lopt.state.v1"
@@ -73,7 +72,8 @@ static state_piece piece_of(const file_shape *f, size_t index, size_t first, siz
 static lopt_status fill(void *self, size_t index, size_t first, size_t count, void *buffer) {
     const file_shape *f = self;
     const state_piece piece = piece_of(f, index, first, count);
-    return f->opt->backend->read_piece(f->opt, &piece, buffer);
+    LOPT_TRY(f->opt->backend->read_piece(f->opt, &piece, buffer));
+    return state_check(piece.part, f->tensors[index].name, buffer, count, LOPT_ERR_ARGUMENT); /* as no load would take it */
 }
 
 /* ---- Saving --------------------------------------------------------------------------------------------------------------- */
@@ -138,6 +138,13 @@ typedef struct loaded {
     file_shape shape;
 } loaded;
 
+/* Half of what the number can hold: neither ends nor looks like a failure thereafter. */
+static lopt_status read_steps(const safetensors_file *f, const char *key, uint64_t *out) {
+    LOPT_TRY(safetensors_metadata_u64(f, key, out));
+    LOPT_CHECK(*out <= INT64_MAX, LOPT_ERR_FORMAT, "metadata %s = %" PRIu64 " is more than anything has taken", key, *out);
+    return LOPT_OK;
+}
+
 static lopt_status read_started(const lopt_optimizer *opt, const safetensors_file *f, loaded *l) {
     void *memory = NULL;
     const char *at = safetensors_metadata(f, "resting");
@@ -166,24 +173,6 @@ static lopt_status check_weights(const lopt_optimizer *opt, const safetensors_fi
     return LOPT_OK;
 }
 
-#define GUARD_SHIFT_MAX 150.0f /* log rates are within 33 of 0 */
-
-/* A negative average of rates would turn updates round, one of 0 after steps has no logarithm. */
-static lopt_status check_guard(const lopt_optimizer *opt, const char *values) {
-    for (size_t i = 0; i < opt->num_tensors; i++) {
-        float g[GUARD_STATE];
-        memcpy(g, values + i * sizeof g, sizeof g); /* it may be unaligned */
-        const float average = g[GUARD_AVERAGE], steps = g[GUARD_STEPS], shift = g[GUARD_SHIFT], square = g[GUARD_SQUARE];
-        const int begun = isfinite(average) && average >= FLT_MIN && isfinite(steps) && steps > 0.0f,
-                  fresh = average == 0.0f && steps == 0.0f;
-        LOPT_CHECK(
-            (begun || fresh) && fabsf(shift) <= GUARD_SHIFT_MAX && isfinite(square) && square >= 0.0f, LOPT_ERR_FORMAT,
-            "tensor guard holds %g as an average of rates over %g steps, %g as a shift of log rates, and %g as a mean square",
-            (double)average, (double)steps, (double)shift, (double)square);
-    }
-    return LOPT_OK;
-}
-
 /* Finds every tensor; the number of them in the file says that there are no others. */
 static lopt_status find_tensors(lopt_optimizer *opt, const safetensors_file *f, loaded *l) {
     void *memory = NULL;
@@ -198,7 +187,6 @@ static lopt_status find_tensors(lopt_optimizer *opt, const safetensors_file *f, 
     LOPT_CHECK(safetensors_num_tensors(f) == l->shape.num_tensors + ignored, LOPT_ERR_FORMAT,
                "it has %zu tensors where this optimizer (%zu parameter tensors) has %zu", safetensors_num_tensors(f),
                opt->num_tensors, l->shape.num_tensors + ignored);
-    if (guard && opt->guarded) LOPT_TRY(check_guard(opt, l->data[l->shape.global + 1]));
     return memory_floats(PIECE, "a state", &l->buffer);
 }
 
@@ -212,18 +200,35 @@ static lopt_status reset_guard(lopt_optimizer *opt) {
     return LOPT_OK;
 }
 
+typedef lopt_status (*piece_visitor)(lopt_optimizer *opt, const char *tensor, const state_piece *piece, const float *values);
+
+static lopt_status visit_pieces(lopt_optimizer *opt, loaded *l, piece_visitor visit) {
+    for (size_t k = 0; k < l->shape.num_tensors; k++)
+        for (size_t at = 0, n = safetensors_count(&l->shape.tensors[k]); at < n; at += PIECE) {
+            const state_piece piece = piece_of(&l->shape, k, at, n - at < PIECE ? n - at : PIECE);
+            memcpy(l->buffer, (const char *)l->data[k] + at * sizeof(float), piece.count * sizeof(float)); /* it may be unaligned */
+            LOPT_TRY(visit(opt, l->shape.tensors[k].name, &piece, l->buffer));
+        }
+    return LOPT_OK;
+}
+
+static lopt_status check_piece(lopt_optimizer *opt, const char *tensor, const state_piece *piece, const float *values) {
+    (void)opt;
+    return state_check(piece->part, tensor, values, piece->count, LOPT_ERR_FORMAT);
+}
+
+static lopt_status write_piece(lopt_optimizer *opt, const char *tensor, const state_piece *piece, const float *values) {
+    (void)tensor;
+    return opt->backend->write_piece(opt, piece, values);
+}
+
 /* What fails amid it leaves neither state whole, as the backend then says (health). */
 static lopt_status take(lopt_optimizer *opt, loaded *l) {
     if (l->swapped) LOPT_TRY(opt->backend->hold_attended(opt, 1));
     l->progress.swapped = l->swapped;
     LOPT_TRY(opt->backend->write_progress(opt, &l->progress));
     opt->swapped = l->swapped;
-    for (size_t k = 0; k < l->shape.num_tensors; k++)
-        for (size_t at = 0, n = safetensors_count(&l->shape.tensors[k]); at < n; at += PIECE) {
-            const state_piece piece = piece_of(&l->shape, k, at, n - at < PIECE ? n - at : PIECE);
-            memcpy(l->buffer, (const char *)l->data[k] + at * sizeof(float), piece.count * sizeof(float)); /* it may be unaligned */
-            LOPT_TRY(opt->backend->write_piece(opt, &piece, l->buffer));
-        }
+    LOPT_TRY(visit_pieces(opt, l, write_piece));
     if (opt->guarded && l->shape.num_tensors == l->shape.global + 1) LOPT_TRY(reset_guard(opt));
     if (!l->swapped) LOPT_TRY(opt->backend->hold_attended(opt, 0));
     LOPT_TRY(opt->backend->loaded(opt));
@@ -238,10 +243,11 @@ lopt_status lopt_optimizer_load(lopt_optimizer *opt, const char *path) {
     LOPT_CHECK(opt != NULL && path != NULL, LOPT_ERR_ARGUMENT, "lopt_optimizer_load: opt and path must not be NULL");
     LOPT_TRY(safetensors_open(path, &f));
     LOPT_TRY_CLEANUP(check_weights(opt, f));
-    LOPT_TRY_CLEANUP(safetensors_metadata_u64(f, "step", &l.progress.step));
-    LOPT_TRY_CLEANUP(safetensors_metadata_u64(f, "skipped", &l.progress.skipped));
+    LOPT_TRY_CLEANUP(read_steps(f, "step", &l.progress.step));
+    LOPT_TRY_CLEANUP(read_steps(f, "skipped", &l.progress.skipped));
     LOPT_TRY_CLEANUP(read_started(opt, f, &l));
     LOPT_TRY_CLEANUP(find_tensors(opt, f, &l));
+    LOPT_TRY_CLEANUP(visit_pieces(opt, &l, check_piece)); /* all of them, before the first is taken */
     LOPT_TRY_CLEANUP(take(opt, &l));
 cleanup:
     shape_free(&l.shape);

@@ -80,7 +80,7 @@ typedef struct lopt_optimizer_options {
     const char *device;              /* "cpu" (NULL too), "cuda", "cuda:1" */
     uint64_t seed;                   /* draws the initial learning rates */
     double init_lr_min, init_lr_max; /* 1e-6, 1e-2; the initial learning rates, log-uniform between; with the guard 1e-20..1e20 */
-    double lr_scale, weight_decay;   /* 1, 0; weight decay is decoupled: 0.01 shrinks by 1 % a step */
+    double lr_scale, weight_decay;   /* 1, 0; each from 0 to 1e30; weight decay is decoupled: 0.01 shrinks by 1 % a step */
     const char *state_dtype;         /* "fp32" (NULL too) or "mixed" (cuda) */
     const char *param_dtype;         /* "fp32" (NULL too), "bf16", "fp16": what params point to; true parameters stay fp32 */
     const char *grad_dtype;          /* likewise for grads */
@@ -110,7 +110,7 @@ LOPT_API lopt_status lopt_optimizer_create(const lopt_weights *w, const lopt_opt
  * kernels and refuse a later one, the state is lost, and params are not to be used: true_params gives those of before, load makes the optimizer whole
  * again, and until then step, swap, set_params and save say so. */
 LOPT_API lopt_status lopt_optimizer_step(lopt_optimizer *opt, float *const *params, const float *const *grads, void *stream);
-/* New rates for the steps that follow: lr_scale >= 0 multiplies every update (a schedule goes here), weight_decay >= 0. */
+/* New rates for the steps that follow: lr_scale multiplies every update (a schedule goes here); bounds as in the options. */
 LOPT_API lopt_status lopt_optimizer_set_rates(lopt_optimizer *opt, double lr_scale, double weight_decay, void *stream);
 /* Loss scaling: gradients are divided by *grad_scale, a step with *found_inf != 0 is skipped. Scalars in the device's memory,
  * kept by pointer and read by every later step; NULL: none. With found_inf, lopt does not look for non-finite entries itself. */
@@ -124,6 +124,7 @@ LOPT_API lopt_status lopt_optimizer_set_params(lopt_optimizer *opt, float *const
 LOPT_API lopt_status lopt_optimizer_swap(lopt_optimizer *opt, float *const *params, void *stream);
 /* State file (safetensors, format lopt.state.v1), written atomically. Loading needs the same weights and tensor sizes, and
  * replaces state only: options stay as created, and state of another device or state_dtype becomes this one's. save, load, skipped and free wait for enqueued work.
+ * A state whose numbers are not finite is neither saved nor loaded; parameters may be anything.
  * Should a GPU fail amid a load, the true parameters are lost too, until one succeeds; no capture may begin on it meanwhile.
  * A file beyond 16 MiB must not be made shorter by others while it is loaded; one that is replaced as save does it may be. */
 LOPT_API lopt_status lopt_optimizer_save(lopt_optimizer *opt, const char *path);

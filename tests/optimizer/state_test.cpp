@@ -1,5 +1,6 @@
 // State files: going on gives the same bits, and what does not belong is refused without touching anything.
 #include "tests/optimizer/support.h"
+#include "tests/support/state_bytes.h"
 
 namespace {
 
@@ -135,6 +136,76 @@ TEST(State, RefusesWhatDoesNotBelong) {
     Model swapped_sizes({20, 30});
     ASSERT_EQ(swapped_sizes.create(), LOPT_OK);
     EXPECT_EQ(lopt_optimizer_load(swapped_sizes.opt.p, path.c_str()), LOPT_ERR_FORMAT);
+}
+
+// Whoever wrote them: steps would make numbers of them, and updates that look like any others.
+TEST(State, RefusesNumbersThatAreNone) {
+    ScratchDir dir;
+    Model a({30, 20}), same({30, 20});
+    ASSERT_EQ(a.create(), LOPT_OK);
+    ASSERT_EQ(same.create(), LOPT_OK);
+    a.run(0, 2);
+    same.run(0, 2);
+    const std::string path = dir / "s";
+    ASSERT_EQ(lopt_optimizer_save(a.opt.p, path.c_str()), LOPT_OK);
+    const std::string good = read_file(path);
+    for (const char *tensor : {"hidden.1", "gradient_average.0", "mean_square.1", "log_lr.0", "tensor_state.1", "global_state"})
+        for (const float wrong : {NAN, INFINITY, -INFINITY}) {
+            write_file(path, number_changed(good, tensor, 5, wrong));
+            EXPECT_EQ(lopt_optimizer_load(a.opt.p, path.c_str()), LOPT_ERR_FORMAT) << tensor;
+            EXPECT_NE(std::string(lopt_last_error()).find(tensor), std::string::npos) << lopt_last_error();
+        }
+    write_file(path, number_changed(good, "mean_square.1", 5, -1e-6f));
+    EXPECT_EQ(lopt_optimizer_load(a.opt.p, path.c_str()), LOPT_ERR_FORMAT);
+    a.run(2, 4);
+    same.run(2, 4);
+    EXPECT_EQ(a.params, same.params) << "a refused file leaves the optimizer as it was";
+    write_file(path, number_changed(good, "theta.1", 5, INFINITY)); // the user's own
+    EXPECT_EQ(lopt_optimizer_load(a.opt.p, path.c_str()), LOPT_OK) << lopt_last_error();
+    write_file(path, number_changed(good, "mean_square.1", 5, 0.0f));
+    EXPECT_EQ(lopt_optimizer_load(a.opt.p, path.c_str()), LOPT_OK) << lopt_last_error();
+}
+
+TEST(State, RefusesMoreStepsThanThereCanBe) {
+    ScratchDir dir;
+    Model a({3});
+    ASSERT_EQ(a.create(), LOPT_OK);
+    const std::string path = dir / "s";
+    ASSERT_EQ(lopt_optimizer_save(a.opt.p, path.c_str()), LOPT_OK);
+    const std::string bytes = without_checksum(read_file(path));
+    uint64_t header = 0;
+    std::memcpy(&header, bytes.data(), sizeof header);
+    for (const std::string key : {"\"step\":\"", "\"skipped\":\""})
+        for (const auto &[steps, status] :
+             {std::pair("9223372036854775807", LOPT_OK), std::pair("9223372036854775808", LOPT_ERR_FORMAT),
+              std::pair("18446744073709551615", LOPT_ERR_FORMAT)}) {
+            std::string text = bytes.substr(8, header);
+            text.replace(text.find(key) + key.size(), 1, steps);
+            while (text.size() % 8) text += ' ';
+            const uint64_t size = text.size();
+            write_file(path, std::string(reinterpret_cast<const char *>(&size), 8) + text + bytes.substr(8 + header));
+            EXPECT_EQ(lopt_optimizer_load(a.opt.p, path.c_str()), status) << key << steps << ": " << lopt_last_error();
+        }
+}
+
+// A scaler that says that all is well takes the look at gradients away.
+TEST(State, WhatNoLoadWouldTakeIsNotSaved) {
+    ScratchDir dir;
+    Model m({30, 20});
+    ASSERT_EQ(m.create(), LOPT_OK);
+    m.run(0, 2);
+    const std::string path = dir / "s";
+    ASSERT_EQ(lopt_optimizer_save(m.opt.p, path.c_str()), LOPT_OK);
+    const std::string good = read_file(path);
+    const float one = 1.0f, none = 0.0f;
+    ASSERT_EQ(lopt_optimizer_set_scaler(m.opt.p, &one, &none), LOPT_OK);
+    m.gradients(2);
+    m.grads[1][7] = NAN;
+    ASSERT_EQ(m.step(), LOPT_OK);
+    EXPECT_EQ(lopt_optimizer_save(m.opt.p, path.c_str()), LOPT_ERR_ARGUMENT);
+    EXPECT_NE(std::string(lopt_last_error()).find("gradient_average.1"), std::string::npos) << lopt_last_error();
+    EXPECT_EQ(read_file(path), good);
+    EXPECT_EQ(lopt_optimizer_load(m.opt.p, path.c_str()), LOPT_OK) << lopt_last_error();
 }
 
 TEST(State, DamageIsNoticedAndNothingChanges) {
