@@ -15,6 +15,12 @@ void plain_locale_leave(locale_t before) {
 }
 
 double plain_strtod(const char *text, char **end) {
+    const char *digits = text + (*text == '+' || *text == '-');
+    const int hexadecimal = digits[0] == '0' && (digits[1] == 'x' || digits[1] == 'X');
+    if (hexadecimal || !((*digits >= '0' && *digits <= '9') || *digits == '.')) {
+        if (end) *end = (char *)text;
+        return 0.0;
+    }
     const locale_t before = plain_locale_enter();
     const double value = strtod(text, end);
     plain_locale_leave(before);

@@ -65,13 +65,8 @@ static lopt_status find_key(const key_table *t, const char *name, size_t *out) {
 /* One number; end: where it stopped. */
 static lopt_status parse_number(const lopt_task_key *k, const char *text, double *out, const char **end) {
     char *stop = NULL;
-    const char *digits = text + (*text == '+' || *text == '-');
-    const int hexadecimal = digits[0] == '0' && (digits[1] == 'x' || digits[1] == 'X'); /* in a list, x separates */
-    const int decimal =
-        !hexadecimal && ((*digits >= '0' && *digits <= '9') || *digits == '.'); /* no blanks, no names of infinity */
-    const double value = decimal ? plain_strtod(text, &stop) : 0.0;
-    LOPT_CHECK(stop != NULL && stop != text && isfinite(value) && value >= k->min && value <= k->max &&
-                   (!k->is_integer || value == floor(value)),
+    const double value = plain_strtod(text, &stop); /* not hexadecimal: in a list, x separates */
+    LOPT_CHECK(stop != text && isfinite(value) && value >= k->min && value <= k->max && (!k->is_integer || value == floor(value)),
                LOPT_ERR_ARGUMENT, "%s=%.32s: it must be %s from %g to %g", k->name, text,
                k->is_integer ? "a whole number" : "a number", k->min, k->max);
     *out = value;

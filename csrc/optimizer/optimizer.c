@@ -36,18 +36,18 @@ static lopt_status check_rates(const char *call, double lr_scale, double weight_
     return LOPT_OK;
 }
 
-/* "cpu", "cuda", "cuda:1" */
-static lopt_status take_device(const char *device, lopt_optimizer *opt) {
-    opt->backend = &cpu_backend;
+lopt_status optimizer_device(const char *device, const optimizer_backend **backend, int *index) {
+    *backend = &cpu_backend;
+    *index = 0;
     if (device == NULL || strcmp(device, "cpu") == 0) return LOPT_OK;
-    opt->backend = &cuda_backend;
+    *backend = &cuda_backend;
     if (strcmp(device, "cuda") == 0) return LOPT_OK;
     const char *number = strncmp(device, "cuda:", 5) == 0 ? device + 5 : "";
     char *end = NULL;
     const long n = *number >= '0' && *number <= '9' ? strtol(number, &end, 10) : -1;
     LOPT_CHECK(n >= 0 && n < DEVICES_MAX && *end == 0, LOPT_ERR_ARGUMENT,
                "device \"%.32s\" is unknown; there are cpu, cuda and cuda:N", device);
-    opt->device = (int)n;
+    *index = (int)n;
     return LOPT_OK;
 }
 
@@ -61,7 +61,7 @@ static lopt_status take_options(const lopt_optimizer_options *from, const lopt_w
                    "lopt_optimizer_create: struct_size %zu is absurd; start from LOPT_OPTIMIZER_OPTIONS_INIT", from->struct_size);
         memcpy(&o, from, from->struct_size < sizeof o ? from->struct_size : sizeof o);
     }
-    LOPT_TRY(take_device(o.device, opt));
+    LOPT_TRY(optimizer_device(o.device, &opt->backend, &opt->device));
     LOPT_CHECK(isfinite(o.init_lr_min) && isfinite(o.init_lr_max) && o.init_lr_min > 0 && o.init_lr_min <= o.init_lr_max,
                LOPT_ERR_ARGUMENT, "lopt_optimizer_create: 0 < init_lr_min <= init_lr_max must hold, and both be finite");
     LOPT_TRY(check_rates("lopt_optimizer_create", o.lr_scale, o.weight_decay));
@@ -138,9 +138,10 @@ cleanup:
 }
 
 lopt_status lopt_device_available(const char *device) {
-    lopt_optimizer named = {0};
-    LOPT_TRY(take_device(device, &named));
-    return named.backend->available(named.device);
+    const optimizer_backend *backend = NULL;
+    int index = 0;
+    LOPT_TRY(optimizer_device(device, &backend, &index));
+    return backend->available(index);
 }
 
 void lopt_optimizer_free(lopt_optimizer *opt) {

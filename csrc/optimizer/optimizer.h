@@ -62,6 +62,9 @@ typedef struct optimizer_backend {
 
 extern const optimizer_backend cpu_backend, cuda_backend;
 
+/* Of a device as options name it: "cpu" (NULL too), "cuda", "cuda:1". */
+lopt_status optimizer_device(const char *device, const optimizer_backend **backend, int *index);
+
 /* LOPT_OK where it is no worse than that; else a sentence for the call. */
 lopt_status optimizer_check_health(const char *call, const lopt_optimizer *opt, optimizer_health worst);
 

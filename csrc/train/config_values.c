@@ -1,4 +1,5 @@
 /* One value of the configuration from text and back. */
+#include <ctype.h>
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -15,14 +16,23 @@ enum { CHOICES_MAX = 16, CHOICE_TEXT_MAX = 128 };
 
 static void *slot(train_config *c, size_t index) { return (char *)c + config_slots[index].offset; }
 
-static lopt_status set_number(const lopt_config_key *k, const char *text, int whole, double *number, long long *integer) {
+static int read_integer(const lopt_config_key *k, const char *text, long long *out) {
     char *end = NULL;
     errno = 0;
-    *number = whole ? (double)(*integer = strtoll(text, &end, 10)) : plain_strtod(text, &end);
-    LOPT_CHECK(end != text && *end == 0 && errno == 0 && isfinite(*number) && *number >= k->min && *number <= k->max,
-               LOPT_ERR_CONFIG, "%s = %.64s: it must be %s from %g to %g", k->name, text, whole ? "a whole number" : "a number",
-               k->min, k->max);
-    return LOPT_OK;
+    *out = strtoll(text, &end, 10);
+    const int digit = isdigit((unsigned char)text[*text == '-' || *text == '+']); /* strtoll would take blanks before it */
+    return digit && *end == 0 && errno == 0 && *out >= (long long)k->min && *out <= (long long)k->max;
+}
+
+static int read_number(const lopt_config_key *k, const char *text, double *out) {
+    char *end = NULL;
+    errno = 0;
+    *out = plain_strtod(text, &end);
+    return end != text && *end == 0 && errno == 0 && isfinite(*out) && *out >= k->min && *out <= k->max;
+}
+
+static lopt_status out_of_bounds(const lopt_config_key *k, const char *text, const char *what) {
+    return lopt_fail(LOPT_ERR_CONFIG, "%s = %.64s: it must be %s from %g to %g", k->name, text, what, k->min, k->max);
 }
 
 /* The choices of a key, split; `text` keeps them. */
@@ -103,11 +113,11 @@ lopt_status config_set(train_config *c, size_t index, const char *text) {
     long long integer = 0;
     switch (config_slots[index].type) {
     case CONFIG_INT:
-        LOPT_TRY(set_number(k, text, 1, &number, &integer));
+        if (!read_integer(k, text, &integer)) return out_of_bounds(k, text, "a whole number");
         *(int64_t *)to = integer;
         return LOPT_OK;
     case CONFIG_FLOAT:
-        LOPT_TRY(set_number(k, text, 0, &number, &integer));
+        if (!read_number(k, text, &number)) return out_of_bounds(k, text, "a number");
         *(double *)to = number;
         return LOPT_OK;
     case CONFIG_BOOL: return set_bool(k, text, to);

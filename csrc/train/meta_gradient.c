@@ -7,13 +7,16 @@
 #include "base/memory.h"
 #include "base/status.h"
 #include "base/struct_size.h"
+#include "csrc/optimizer/optimizer.h"
 #include "csrc/optimizer/subnormals.h"
-#include "csrc/weights/weights.h"
 #include "tasks/engine/unroll.h"
 
 static lopt_status check(const lopt_weights *w, const lopt_task *t, const lopt_unroll_options *o, const float *gradient) {
-    LOPT_CHECK(o->device == NULL || strcmp(o->device, "cpu") == 0, LOPT_ERR_UNSUPPORTED,
-               "lopt_meta_gradient: device %.32s is not in this build; use cpu", o->device);
+    const optimizer_backend *backend = NULL;
+    int index = 0;
+    LOPT_TRY(optimizer_device(o->device, &backend, &index));
+    LOPT_CHECK(backend == &cpu_backend, LOPT_ERR_UNSUPPORTED, "lopt_meta_gradient: device %.32s only applies optimizers; use cpu",
+               o->device);
     LOPT_CHECK(w != NULL && t != NULL, LOPT_ERR_ARGUMENT, "lopt_meta_gradient: weights and task must not be NULL");
     LOPT_CHECK(o->steps > 0, LOPT_ERR_ARGUMENT, "lopt_meta_gradient: steps must be at least 1");
     LOPT_CHECK(isfinite(o->init_lr_min) && isfinite(o->init_lr_max) && o->init_lr_min > 0 && o->init_lr_min <= o->init_lr_max,

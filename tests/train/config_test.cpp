@@ -67,7 +67,7 @@ TEST(Config, BoundsOfEveryNumberAreHeld) {
         const lopt_config_key *k = lopt_config_get(i);
         const bool number = !strcmp(k->type, "int") || !strcmp(k->type, "float");
         if (!number) continue;
-        for (const char *bad : {"-1e30", "1e30", "nan", "inf", "", "5x", " "}) {
+        for (const char *bad : {"-1e30", "1e30", "nan", "inf", "", "5x", " ", " 5", "5 ", "0x5", "+", "-", "1e999"}) {
             Config config;
             const std::string before = text_of(config.c, i);
             EXPECT_EQ(config_override(&config.c, (std::string(k->name) + "=" + bad).c_str()), LOPT_ERR_CONFIG)
@@ -76,6 +76,15 @@ TEST(Config, BoundsOfEveryNumberAreHeld) {
             EXPECT_EQ(text_of(config.c, i), before);
         }
     }
+}
+
+// As a double it would be the bound.
+TEST(Config, BoundsOfWholeNumbersAreExact) {
+    Config config;
+    EXPECT_EQ(config_override(&config.c, "seed=9000000000000000000"), LOPT_OK) << lopt_last_error();
+    EXPECT_EQ(config_override(&config.c, "seed=9000000000000000001"), LOPT_ERR_CONFIG);
+    EXPECT_EQ(config_override(&config.c, "seed=+7"), LOPT_OK) << lopt_last_error();
+    EXPECT_EQ(config.c.seed, 7u);
 }
 
 TEST(Config, JsonRoundTrip) {

@@ -126,6 +126,7 @@ TEST(MetaGradient, RefusesBadInput) {
     refused([](lopt_unroll_options *b) { b->init_lr_min = NAN; }, LOPT_ERR_ARGUMENT);
     refused([](lopt_unroll_options *b) { b->init_lr_min = 1.0, b->init_lr_max = 0.1; }, LOPT_ERR_ARGUMENT);
     refused([](lopt_unroll_options *b) { b->device = "cuda"; }, LOPT_ERR_UNSUPPORTED);
+    refused([](lopt_unroll_options *b) { b->device = "tpu"; }, LOPT_ERR_ARGUMENT);
     refused([](lopt_unroll_options *b) { b->struct_size = 0; }, LOPT_ERR_ARGUMENT);
     lopt_weights_data(w.p)[7] = NAN;
     refused([](lopt_unroll_options *) {}, LOPT_ERR_ARGUMENT);
