@@ -27,6 +27,8 @@ VARIANTS = {
                                              ("csrc/optimizer/cuda_plan.c", "LARGE_TURNS = 16", "LARGE_TURNS = 8")]),
     "two-turns": ("small models: half as large chunks, of which each block has two", [("csrc/optimizer/cuda_plan.c", "at_once = 4 * 132;", "at_once = 8 * 132;"),
                                                                              ("csrc/optimizer/cuda_plan.c", "LARGE_TURNS = 16", "LARGE_TURNS = 8")]),
+    "band-1": ("phase 1: each block through memory of its own, as before bands?", [("kernels/cuda/model.h", "GPU_BAND = 16,", "GPU_BAND = 1,")]),
+    "band-64": ("or more blocks side by side?", [("kernels/cuda/model.h", "GPU_BAND = 16,", "GPU_BAND = 64,")]),
     "lag-8": ("may phase 2 follow phase 1 closer?", [("kernels/cuda/model.h", "GPU_WORK_LAG = 12 * 4096", "GPU_WORK_LAG = 8 * 4096")]),
     "lag-24": ("do blocks wait for tensors that are not ready?", [("kernels/cuda/model.h", "GPU_WORK_LAG = 12 * 4096", "GPU_WORK_LAG = 24 * 4096")]),
     "split-3": ("fp32 state: 12 warps with more registers", [("kernels/cuda/advance_split.cu", "SPLIT_RESIDENT = 4", "SPLIT_RESIDENT = 3")]),
@@ -34,7 +36,7 @@ VARIANTS = {
         ("kernels/cuda/mma_state.cuh", "    const mma_sums left = mma_left(numbers, s.rounded, minus_one);\n",
          "    mma_sums left;\n    (void)minus_one;\n    for (int i = 0; i < 4; i++) left.at[i] = numbers.at[i] - fp16_to_float((uint16_t)(s.rounded[i / 2] >> 16 * (i % 2)));\n")]),
     "not-ahead": ("tiles are not asked for ahead: slower, but for 1 M parameters of fp32 state in chunks of 512", [
-        ("kernels/cuda/mma_tile.cuh", "    if (whole) tile_prefetch(lane, t, grad_stride);\n    typename", "    typename")]),
+        ("kernels/cuda/mma_tile.cuh", "    if (whole) tile_prefetch(lane, k, t, grad_size);\n    typename", "    typename")]),
     "fused-always": ("from how many parameters on is one launch faster?", [("csrc/optimizer/cuda.h", "CUDA_FUSED_FROM = 48 << 20", "CUDA_FUSED_FROM = 1")]),
 }
 

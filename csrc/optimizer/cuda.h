@@ -36,6 +36,9 @@ void cuda_set_fused(lopt_optimizer *opt, int fused);
  * warp of a block. The GPU at hand has no say, or sums, and so bits, would depend on it. */
 uint32_t cuda_chunk_size(const size_t *counts, size_t num_tensors);
 
+/* Chunk k of those of a model, of `size` parameters each, in a tensor whose count and chunks are known. */
+gpu_chunk cuda_chunk_at(const gpu_tensor *tensors, uint32_t tensor, uint64_t k, uint32_t size);
+
 /* The list of work of steps that are one launch, into work [2 num_chunks]; returns how many pieces it has. Phase 1 of all chunks; phase 2 of a tensor's
  * begins so long after its last that the blocks of so many multiprocessors seldom find it not ready, and from then on there are two pieces for each of
  * phase 1. tensors: their chunks and nothing else of them. */

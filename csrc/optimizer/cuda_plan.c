@@ -124,16 +124,25 @@ static lopt_status upload_spans(const cuda_optimizer *opt, const gpu_tensor *ten
     return status;
 }
 
+static uint32_t at_most(uint64_t n, uint32_t most) { return n < most ? (uint32_t)n : most; }
+
+gpu_chunk cuda_chunk_at(const gpu_tensor *tensors, uint32_t tensor, uint64_t k, uint32_t size) {
+    const gpu_tensor *t = &tensors[tensor];
+    const uint64_t first = (k - t->chunk_at) * size, place = (k - t->chunk_at) % GPU_BAND, band = first - place * size;
+    gpu_chunk c = {.first = first, .tensor = tensor, .n = at_most(t->count - first, size), .band = band};
+    c.band_n = at_most(t->count - band, GPU_BAND * size);
+    c.place = (uint16_t)place;
+    c.chunks = (uint16_t)at_most(t->chunk_end - (k - place), GPU_BAND);
+    return c;
+}
+
 static lopt_status upload_chunks(const cuda_optimizer *opt, const gpu_tensor *tensors, void *stream) {
-    const uint32_t size = opt->chunk_size;
     void *memory = NULL;
     LOPT_TRY(memory_alloc(opt->model.num_chunks, sizeof(gpu_chunk), "an optimizer's chunks", &memory));
     gpu_chunk *chunks = memory;
     for (size_t i = 0; i < opt->common.num_tensors; i++)
-        for (uint64_t k = tensors[i].chunk_at; k < tensors[i].chunk_end; k++) {
-            const uint64_t first = (k - tensors[i].chunk_at) * size, left = tensors[i].count - first;
-            chunks[k] = (gpu_chunk){first, (uint32_t)i, left < size ? (uint32_t)left : size};
-        }
+        for (uint64_t k = tensors[i].chunk_at; k < tensors[i].chunk_end; k++)
+            chunks[k] = cuda_chunk_at(tensors, (uint32_t)i, k, opt->chunk_size);
     const lopt_status status =
         opt->gpu->upload(opt->common.device, (void *)opt->model.chunks, chunks, opt->model.num_chunks * sizeof *chunks, stream);
     free(chunks);

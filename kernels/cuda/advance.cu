@@ -48,8 +48,9 @@ __global__ __launch_bounds__(GPU_BLOCK, ANY_RESIDENT) void lopt_advance_any(cons
         const chunk_work k = chunk_begin(m.dims, m, c);
         float sums[GPU_SUMS_MAX];
         for (int j = 0; j < gpu_sums(m.dims); j++) sums[j] = 0.0f;
-        for (unsigned t = gpu_warp(); t * GPU_TILE < c.n; t += GPU_WARPS) advance_tile(m, m.weights->cell, k, t, sums);
-        block_sums(sums, gpu_sums(m.dims), busy_warps(c.n), part, m.sums + chunk * (unsigned)gpu_sums(m.dims));
+        for (unsigned i = k.first + gpu_warp() * GPU_TILE; i < k.n; i += k.apart)
+            advance_tile(m, m.weights->cell, k, i / GPU_TILE, sums);
+        block_sums(sums, gpu_sums(m.dims), busy_warps(k.n), part, m.sums + chunk * (unsigned)gpu_sums(m.dims));
     }
 }
 

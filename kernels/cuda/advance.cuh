@@ -9,26 +9,28 @@
 #include "kernels/cell/guard.h"
 #include "kernels/cell/handover.h"
 
-/* What the tiles of a chunk share. */
+/* What the tiles of a chunk share. Places are those of its band, of which it takes some (gpu_chunk). */
 struct chunk_work {
     const float *bias; /* [3P] */
-    const void *grads; /* of the chunk's first parameter */
+    const void *grads; /* of the band's first parameter */
     float divisor, mean_log_lr;
     float log_lr_add;  /* each alpha is raised by it first: guard_settled */
     float log_lr_max;  /* see gpu_model */
     float handed_over; /* guard_handed_over */
-    float *tiles;      /* the chunk's private state */
+    float *tiles;      /* the band's private state */
     void *move;        /* of that parameter: gpu_moves */
     float *attend;
-    unsigned n;
+    unsigned n;            /* parameters of the band */
+    unsigned first, apart; /* the first warp's first parameter; from a warp's tile to its next */
+    unsigned state_apart;  /* the same in bytes of state */
 };
 
 __device__ static inline chunk_work chunk_begin(lopt_dims d, const gpu_model &m, const gpu_chunk &c) {
-    const uint64_t tile_at = m.tensors[c.tensor].tile_at + c.first / GPU_TILE, at = tile_at * GPU_TILE;
+    const uint64_t tile_at = m.tensors[c.tensor].tile_at + c.band / GPU_TILE, at = tile_at * GPU_TILE;
     const float *guard = m.guard ? m.guard + GUARD_STATE * c.tensor : NULL;
     chunk_work k;
     k.bias = m.bias_param + c.tensor * padded(3 * d.param);
-    k.grads = number_at(m.grad_type, m.buffers[c.tensor].grads, c.first);
+    k.grads = number_at(m.grad_type, m.buffers[c.tensor].grads, c.band);
     k.divisor = gradient_divisor(m);
     k.mean_log_lr = m.control->mean_log_lr;
     k.log_lr_add = guard_settled(guard);
@@ -36,8 +38,11 @@ __device__ static inline chunk_work chunk_begin(lopt_dims d, const gpu_model &m,
     k.log_lr_max = m.log_lr_max[c.tensor];
     k.tiles = m.state + tile_at * gpu_tile_floats(d, m.mixed);
     k.move = gpu_move_at(gpu_moves_of(d, m.mixed), m.move, at);
-    k.attend = m.attend ? m.attend + at : (float *)m.buffers[c.tensor].params + c.first;
-    k.n = c.n;
+    k.attend = m.attend ? m.attend + at : (float *)m.buffers[c.tensor].params + c.band;
+    k.n = c.band_n;
+    k.first = gpu_chunk_begin(&c);
+    k.apart = gpu_chunk_apart(&c);
+    k.state_apart = c.chunks * (unsigned)(GPU_WARPS * gpu_tile_floats(d, m.mixed) * sizeof(float));
     return k;
 }
 

@@ -58,7 +58,9 @@ __device__ static inline void fused_count(const gpu_model &m, fused_words *s, le
 /* Phase 2 of a piece that begins with a chunk. */
 __device__ static inline void fused_apply(const gpu_model &m, gpu_moves moves, const gpu_chunk &c) {
     const uint64_t left = m.tensors[c.tensor].count - c.first;
-    apply_chunk(m, moves, {c.first, c.tensor, left < m.piece ? (uint32_t)left : m.piece});
+    gpu_chunk piece = c;
+    piece.n = left < m.piece ? (uint32_t)left : m.piece;
+    apply_chunk(m, moves, piece);
 }
 
 /* moves: gpu_moves_of. advance(number, chunk, before_sums): phase 1 of it, with a barrier at its end. What uses `level` ends with one too, so that both may

@@ -106,37 +106,35 @@ __device__ static inline cell_readout advance_hidden(lopt_dims d, const cell_wei
     return readout_of(d, &w, own[0], own[1], own[2], log_lr);
 }
 
-/* Where a warp's tile is: its state, and the lane's gradient entry; how many of the chunk's parameters there are from its first on. */
+/* Where a warp's tile is: its state, the lane's gradient entry, its first parameter's place in the band. */
 struct tile_at {
     float *state;
     const char *grad;
-    unsigned left;
+    unsigned at;
 };
-enum { TILE_STRIDE = GPU_WARPS * GPU_TILE }; /* parameters to a warp's next tile */
-
-__device__ static inline bool tile_follows(const tile_at &t) { return t.left > TILE_STRIDE; }
-template <class format> __device__ static inline tile_at tile_next(const tile_at &t, unsigned grad_stride) {
-    return {t.state + GPU_WARPS * format::floats, t.grad + grad_stride, tile_follows(t) ? t.left - TILE_STRIDE : 0};
+template <class format> __device__ static inline tile_at tile_next(const chunk_work &k, const tile_at &t, unsigned grad_size) {
+    return {(float *)((char *)t.state + k.state_apart), t.grad + grad_size, t.at + k.apart};
 }
 /* Asks for it, so that it is near by the time that its warp comes to it. */
 template <class format>
-__device__ static inline void tile_prefetch(const mma_lane<format> &lane, const tile_at &t, unsigned grad_stride) {
-    if (!tile_follows(t)) return;
-    const tile_at next = tile_next<format>(t, grad_stride);
+__device__ static inline void tile_prefetch(const mma_lane<format> &lane, const chunk_work &k, const tile_at &t,
+                                            unsigned grad_size) {
+    const tile_at next = tile_next<format>(k, t, grad_size);
+    if (next.at >= k.n) return;
     if (lane.id * GPU_LINE < format::floats * sizeof(float)) prefetch_line((const char *)next.state + lane.id * GPU_LINE);
-    if (lane.id < next.left) prefetch_line(next.grad);
+    if (lane.id < k.n - next.at) prefetch_line(next.grad);
 }
 
 /* Parameters beyond what is left have zero gradients, state that nobody reads, and no part in a sum. Their lanes work on: they have others' components. */
 template <bool whole, class format>
 __device__ static inline void advance_tile_mma(lopt_dims d, const gpu_model &m, const cell_weights &w, mma_lane<format> &lane,
-                                               const chunk_work &k, const tile_at &t, unsigned grad_stride) {
+                                               const chunk_work &k, const tile_at &t, unsigned grad_size) {
     const unsigned left = whole ? (unsigned)GPU_TILE : k.n % GPU_TILE;
     const bool there = exists<whole>(left, lane.id);
     float x[MMA_X];
     const uint32_t bits = gradient_load(m, t.grad, there);
     const typename format::words words = format::load(t.state, lane.id);
-    if (whole) tile_prefetch(lane, t, grad_stride);
+    if (whole) tile_prefetch(lane, k, t, grad_size);
     typename format::hidden h = format::hidden_of(words);
     own_state own = format::own_of(words);
     const float log_lr = begin_rate(k, own.log_lr), lam_before = own.lam[0], g = gradient_of(m, k, bits);
@@ -151,20 +149,20 @@ __device__ static inline void advance_tile_mma(lopt_dims d, const gpu_model &m, 
     cell_readout o = advance_hidden<whole>(d, w, lane, left, log_lr, h);
     if (k.handed_over > 0.0f) handover_blend(&w, k.handed_over, plain, log_lr, &o);
     format::store_rest(t.state, lane.id, h, o.log_lr);
-    store_moves(d, format::mixed, k, (whole ? k.n - t.left : k.n / GPU_TILE * GPU_TILE) + lane.id, o, there);
+    store_moves(d, format::mixed, k, t.at + lane.id, o, there);
     readouts_add(lane, o, there);
 }
 
-/* The warp's tiles of a chunk, of which only the last may be less than whole. */
+/* The warp's tiles of a chunk, of which only the band's last may be less than whole. */
 template <class format>
 __device__ static inline void advance_tiles(lopt_dims d, const gpu_model &m, const cell_weights &w, mma_lane<format> &lane,
                                             const chunk_work &k, unsigned warp) {
     opaque(warp);
-    const unsigned first = warp * GPU_TILE, grad_stride = TILE_STRIDE * number_size(m.grad_type);
-    tile_at t = {k.tiles + warp * format::floats, (const char *)number_at(m.grad_type, k.grads, first + lane.id),
-                 k.n > first ? k.n - first : 0};
-    for (; t.left >= GPU_TILE; t = tile_next<format>(t, grad_stride)) advance_tile_mma<true>(d, m, w, lane, k, t, grad_stride);
-    if (t.left) advance_tile_mma<false>(d, m, w, lane, k, t, grad_stride);
+    const unsigned first = k.first + warp * GPU_TILE, grad_size = k.apart * number_size(m.grad_type);
+    tile_at t = {k.tiles + first / GPU_TILE * format::floats, (const char *)number_at(m.grad_type, k.grads, first + lane.id),
+                 first};
+    for (; t.at + GPU_TILE <= k.n; t = tile_next<format>(k, t, grad_size)) advance_tile_mma<true>(d, m, w, lane, k, t, grad_size);
+    if (t.at < k.n) advance_tile_mma<false>(d, m, w, lane, k, t, grad_size);
 }
 
 #endif

@@ -22,6 +22,7 @@ enum {
     GPU_TILE = GPU_WARP,
     GPU_CHUNK_MAX = 8192, /* a chunk has fewer parameters where there are few: cuda_chunk_size (csrc/optimizer/cuda.h) */
     GPU_CHUNK_MIN = 256,
+    GPU_BAND = 16,   /* chunks of a tensor that phase 1 takes side by side, where a tensor has so many */
     GPU_SPAN = 64,   /* chunks of a tensor that are summed by one block, where a tensor has more */
     GPU_BLOCK = 128, /* threads; several are on a multiprocessor, so that one goes on where the other waits for its last warp */
     GPU_WARPS = GPU_BLOCK / GPU_WARP,
@@ -41,10 +42,19 @@ typedef struct gpu_tensor {
     uint64_t span_at, span_end; /* where the model has spans */
 } gpu_tensor;
 
+/* Most take it for the n parameters from `first` on. Phase 1 takes those of a band side by side: of the band's runs of GPU_WARPS tiles, that of number
+ * `place` and every `chunks`-th after it. So blocks that begin one after the other, as those of a band do, are always close to each other in memory,
+ * which it likes better than to be read in as many places as there are blocks. */
 typedef struct gpu_chunk {
     uint64_t first; /* of its parameters in the tensor */
     uint32_t tensor, n;
+    uint64_t band;          /* the first of its band */
+    uint32_t band_n;        /* parameters there */
+    uint16_t place, chunks; /* the chunk's among those of the band; how many they are */
 } gpu_chunk;
+/* Parameters of a band before a chunk's first run of tiles, and from one of its runs to the next. */
+CELL_FN uint32_t gpu_chunk_begin(const gpu_chunk *c) { return c->place * (uint32_t)GPU_BLOCK; }
+CELL_FN uint32_t gpu_chunk_apart(const gpu_chunk *c) { return c->chunks * (uint32_t)GPU_BLOCK; }
 
 typedef struct gpu_span {
     uint64_t chunk_at, chunk_end; /* of one tensor */

@@ -40,14 +40,13 @@ __global__ void lopt_sum_rates(const __grid_constant__ gpu_model m) {
     const int last = dims_state(m.dims) - 1;
     GRID_FOR(chunk, m.num_chunks) {
         const gpu_chunk c = m.chunks[chunk];
-        const uint64_t tile_at = m.tensors[c.tensor].tile_at + c.first / GPU_TILE;
+        const uint64_t tile_at = m.tensors[c.tensor].tile_at + c.band / GPU_TILE;
         float sum = 0.0f;
-        for (unsigned t = gpu_warp(); t * GPU_TILE < c.n; t += GPU_WARPS) {
-            const float *tile = m.state + (tile_at + t) * gpu_tile_floats(m.dims, m.mixed);
-            const unsigned i = t * GPU_TILE + gpu_lane();
-            sum += i < c.n ? state_read(m, tile, gpu_lane(), last) : 0.0f;
+        for (unsigned i = gpu_chunk_begin(&c) + threadIdx.x; i - gpu_lane() < c.band_n; i += gpu_chunk_apart(&c)) {
+            const float *tile = m.state + (tile_at + i / GPU_TILE) * gpu_tile_floats(m.dims, m.mixed);
+            sum += i < c.band_n ? state_read(m, tile, gpu_lane(), last) : 0.0f;
         }
-        block_sums(&sum, 1, busy_warps(c.n), part, m.sums + chunk * stride + stride - 1);
+        block_sums(&sum, 1, busy_warps(c.band_n), part, m.sums + chunk * stride + stride - 1);
     }
 }
 

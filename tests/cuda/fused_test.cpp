@@ -192,45 +192,4 @@ INSTANTIATE_TEST_SUITE_P(Cuda, FusedOnAGpu,
                                            BigCase{"bf16_of_9M", "attention=1", "mixed", "bf16", {3000001, 5, 6000000, 768}}),
                          [](const auto &i) { return std::string(i.param.name); });
 
-// The work of tensors that are cut into chunks of a size, on a GPU. Work that waits for what stands behind it would stop a GPU for ever; and each
-// parameter must be there once for each phase.
-void expect_work(const std::vector<uint64_t> &sizes, uint32_t chunk_size, unsigned multiprocessors) {
-    std::vector<gpu_tensor> tensors;
-    std::vector<std::pair<uint32_t, uint64_t>> chunks; // the tensor, and where in it
-    for (uint64_t n : sizes) {
-        const uint64_t at = chunks.size();
-        for (uint64_t first = 0; first < n; first += chunk_size) chunks.emplace_back(uint32_t(tensors.size()), first);
-        tensors.push_back({n, 0, at, chunks.size(), 0, 0});
-    }
-    std::vector<uint32_t> work(2 * chunks.size());
-    work.resize(cuda_work_order(tensors.data(), chunks.size(), chunk_size, multiprocessors, work.data()));
-    uint32_t advanced = 0, tensor = 0;
-    uint64_t applied = 0; // parameters of the tensor
-    for (uint32_t w : work) {
-        if ((w & GPU_WORK_APPLY) == 0) {
-            ASSERT_EQ(w, advanced++);
-            continue;
-        }
-        const auto [of, first] = chunks.at(w & ~GPU_WORK_APPLY);
-        ASSERT_GE(advanced, tensors[of].chunk_end);
-        ASSERT_EQ(of, tensor);
-        ASSERT_EQ(first, applied);
-        applied += std::min(uint64_t(gpu_piece_chunks(chunk_size)) * chunk_size, tensors[tensor].count - applied);
-        if (applied == tensors[tensor].count) tensor++, applied = 0;
-    }
-    EXPECT_EQ(advanced, chunks.size());
-    EXPECT_EQ(tensor, sizes.size());
-}
-
-TEST(FusedWork, WaitsOnlyForWhatStandsBefore) {
-    const std::vector<std::vector<uint64_t>> lists = {{1},
-                                                      {70 * 256, 1, 5000, 300},
-                                                      std::vector<uint64_t>(40, 1000),
-                                                      {38597376, 786432, 2304, 1769472, 768},
-                                                      std::vector<uint64_t>(500, 4097)};
-    for (const auto &sizes : lists)
-        for (uint32_t chunk_size : {256u, 384u, 1024u, 1920u, 2176u, 4096u, 8192u})
-            for (unsigned multiprocessors : {1u, 132u}) expect_work(sizes, chunk_size, multiprocessors);
-}
-
 } // namespace

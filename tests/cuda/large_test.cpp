@@ -17,7 +17,7 @@ struct FarOut : OnGpu, ::testing::WithParamInterface<const char *> {
         auto *chunks = const_cast<gpu_chunk *>(m.chunks);
         std::vector<gpu_chunk> moved(m.num_chunks);
         EXPECT_EQ(device()->download(0, moved.data(), chunks, m.num_chunks * sizeof *chunks, nullptr), LOPT_OK);
-        for (gpu_chunk &c : moved) c.first += FAR;
+        for (gpu_chunk &c : moved) c.first += FAR, c.band += FAR;
         EXPECT_EQ(device()->upload(0, chunks, moved.data(), m.num_chunks * sizeof *chunks, nullptr), LOPT_OK);
         m.state = back(m.state, FAR / GPU_TILE * gpu_tile_floats(m.dims, m.mixed));
         m.theta = back(m.theta, FAR);

@@ -80,7 +80,8 @@ std::vector<Columns> reference(const gpu_model &m, const State &before, const St
         const std::vector<float> &rates = before.at("log_lr." + tensor);
         Columns sums(size_t(gpu_sums(m.dims)));
         std::vector<double> one(sums.size());
-        for (size_t j = c.first; j < c.first + c.n; j++) {
+        for (size_t j = c.band; j < c.band + c.band_n; j++) {
+            if ((j - c.band) / GPU_BLOCK % c.chunks != c.place) continue;
             contribution(m, after, tensor, j, rates[j] - float(mean), one.data());
             for (size_t q = 0; q < sums.size(); q++) // features are logarithms: a GPU's may be off by 1e-6, however small they are
                 sums[q].add(one[q], q >= size_t(m.dims.param) && q + 3 < sums.size() ? 0.25 : 0.0);
