@@ -20,12 +20,13 @@ fi
 if [ $check = no ]; then
     exec clang-format -i "$@"
 fi
-unformatted=0
-for file in "$@"; do
-    if ! clang-format "$file" | cmp -s - "$file"; then
-        echo "$file"
-        unformatted=$((unformatted + 1))
-    fi
-done
-echo "$# files, $unformatted not formatted"
-[ $unformatted = 0 ]
+status=0
+report=$(printf '%s\0' "$@" | xargs -0 -n 20 -P "$(nproc)" clang-format --dry-run --Werror 2>&1) || status=$?
+unformatted=$(printf '%s\n' "$report" | sed -n 's/^\(.*\):[0-9]*:[0-9]*: error: .*clang-format.*/\1/p' | sort -u)
+if [ $status != 0 ] && [ -z "$unformatted" ]; then # something else is wrong
+    printf '%s\n' "$report" >&2
+    exit 1
+fi
+[ -z "$unformatted" ] || printf '%s\n' "$unformatted"
+echo "$# files, $(printf '%s' "$unformatted" | grep -c '') not formatted"
+[ -z "$unformatted" ]

@@ -11,7 +11,9 @@ some of them: multiply-adds, special functions, uniform loads, loads and stores 
 that loop waits for memory: a multiprocessor goes past a load, but not past the first use of what it loads, so that loads together are one wait.
 Counts of code are those of the compiler named in the file, and are checked with that one alone; spills, stack and registers are checked with any."""
 import collections
+import concurrent.futures
 import math
+import os
 import pathlib
 import re
 import shutil
@@ -108,20 +110,29 @@ def resources(log):
     return found
 
 
-def measure(nvcc):
+def measure_source(nvcc, source):
+    """{kernel: its counts} of one file."""
     kernels = {}
     with tempfile.TemporaryDirectory() as scratch:
-        for source in sorted((ROOT / "kernels/cuda").glob("*.cu")):
-            cubin = pathlib.Path(scratch) / "code.cubin"
-            run = subprocess.run([nvcc, *FLAGS, *build_flags(), f"-I{ROOT}", f"-I{ROOT}/include", "-o", cubin, source], capture_output=True, text=True)
-            if run.returncode != 0:
-                sys.exit(f"{source}: does not compile\n{run.stderr}")
-            used = resources(run.stderr)
-            for kernel, code in text_sections(cubin.read_bytes()):
-                loop = largest_loop(code)
-                counts = collections.Counter(OPCODES.get(low & 0x1FF) for low, _ in loop)
-                kernels[kernel] = {**used[kernel], "instructions": len(code), "loop": len(loop), "waits": waits(loop),
-                                   **{n: counts[n] for n in OPCODES.values()}}
+        cubin = pathlib.Path(scratch) / "code.cubin"
+        run = subprocess.run([nvcc, *FLAGS, *build_flags(), f"-I{ROOT}", f"-I{ROOT}/include", "-o", cubin, source], capture_output=True, text=True)
+        if run.returncode != 0:
+            sys.exit(f"{source}: does not compile\n{run.stderr}")
+        used = resources(run.stderr)
+        for kernel, code in text_sections(cubin.read_bytes()):
+            loop = largest_loop(code)
+            counts = collections.Counter(OPCODES.get(low & 0x1FF) for low, _ in loop)
+            kernels[kernel] = {**used[kernel], "instructions": len(code), "loop": len(loop), "waits": waits(loop),
+                               **{n: counts[n] for n in OPCODES.values()}}
+    return kernels
+
+
+def measure(nvcc):
+    sources = sorted((ROOT / "kernels/cuda").glob("*.cu"))
+    kernels = {}
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as threads:
+        for found in threads.map(lambda source: measure_source(nvcc, source), sources):
+            kernels.update(found)
     return kernels
 
 

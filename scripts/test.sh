@@ -33,14 +33,18 @@ finish() {
     [ $failed = 0 ]
     exit
 }
-# A GoogleTest binary: all of its tests count. They run in parts side by side, two of them, or four where most of the time is waiting for others.
+# A GoogleTest binary: all of its tests count. They run in parts side by side, two of them; four where most of the time is waiting for others, and six where
+# a few tests take most of it, so that no core is left with the half that has them.
 run_binary() { # run_binary LABEL BINARY [VARIABLE=VALUE...]
     label=$1
     binary=$2
     shift 2
     started=$(date +%s)
-    parts=2
-    [ "$(basename "$binary")" != test_dist ] || parts=4
+    case $(basename "$binary") in
+    test_dist) parts=4 ;;
+    test_cuda) parts=6 ;;
+    *) parts=2 ;;
+    esac
     pids=
     part=0
     while [ $part -lt $parts ]; do

@@ -1,4 +1,4 @@
-// What nearly every test includes, compiled once for each binary.
+// What nearly every test includes, compiled once for all binaries.
 #ifndef LOPT_TESTS_SUPPORT_PRECOMPILED_H
 #define LOPT_TESTS_SUPPORT_PRECOMPILED_H
 
