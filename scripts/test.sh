@@ -33,8 +33,6 @@ finish() {
     [ $failed = 0 ]
     exit
 }
-# Those of a build, beside which CMake has folders of similar names.
-binaries_of() { find "$1/tests" -maxdepth 1 -type f -name 'test_*' -perm -u+x | sort; }
 # A GoogleTest binary: all of its tests count. They run in parts side by side, two of them; four where most of the time is waiting for others, and six where
 # a few tests take most of it, so that no core is left with the half that has them.
 run_binary() { # run_binary LABEL BINARY [VARIABLE=VALUE...]
@@ -89,8 +87,9 @@ else
 fi
 check "build" scripts/build.sh build -DLOPT_TESTS=ON
 [ $failed = 0 ] || finish
-for binary in $(binaries_of build); do
-    run_binary "release" "$binary"
+for binary in build/tests/test_*; do
+    [ -d "$binary" ] || # a folder of CMake's
+        run_binary "release" "$binary"
 done
 # Of GPUs only what needs none (the kernels run on the CPU in test_cuda; on a GPU with scripts/gpu-check.sh): what nvcc makes of them.
 if command -v nvcc >/dev/null 2>&1 || [ -x /usr/local/cuda/bin/nvcc ]; then
@@ -127,7 +126,7 @@ long='Lasting.*:*PlainDescentLowersTheLoss/*:*LearnsWithAdam*:*AdamTrainsThem:*M
 long=$long:'*LossIsNeverNegative/digits_conv*:Mixed.SameBits*:Scheduled.SameBits*:Sums.*SameBits*:*LargerChunks'
 long=$long:'*CudaResumeSizes*/2:*TwoStreamsAtOnce*:*OnDevice.EveryRunHasTheSameBits*:*StepsCanBeTimed*:*SixteenBitNumbersFollow*'
 long=$long:'*OnDevice.AgreesWithTheCpu*:Mixed.FollowsFp32:*BothWaysAreAsGood*'
-for binary in $(binaries_of build-sanitize); do
-    run_binary "sanitized" "$binary" GTEST_FILTER="-$long"
+for binary in build-sanitize/tests/test_*; do
+    [ -d "$binary" ] || run_binary "sanitized" "$binary" GTEST_FILTER="-$long"
 done
 finish
