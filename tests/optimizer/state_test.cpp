@@ -2,6 +2,10 @@
 #include "tests/optimizer/support.h"
 #include "tests/support/state_bytes.h"
 
+extern "C" {
+#include "csrc/optimizer/optimizer.h"
+}
+
 namespace {
 
 class Resume : public ::testing::TestWithParam<const char *> {};
@@ -164,6 +168,34 @@ TEST(State, RefusesNumbersThatAreNone) {
     EXPECT_EQ(lopt_optimizer_load(a.opt.p, path.c_str()), LOPT_OK) << lopt_last_error();
     write_file(path, number_changed(good, "mean_square.1", 5, 0.0f));
     EXPECT_EQ(lopt_optimizer_load(a.opt.p, path.c_str()), LOPT_OK) << lopt_last_error();
+}
+
+// However a part is cut, its numbers are those that are read one at a time; and written as they were read.
+TEST(State, PiecesMayBeginAndEndAnywhere) {
+    Model a({1037, 5}), b({1037, 5});
+    ASSERT_EQ(a.create(), LOPT_OK);
+    ASSERT_EQ(b.create(), LOPT_OK);
+    a.run(0, 2);
+    const optimizer_backend *backend = a.opt.p->backend;
+    const size_t n = 1037, parts[] = {10 * n, 4 * n, 4 * n, n, 30, n};
+    for (int part = PART_HIDDEN; part <= PART_THETA; part++) {
+        std::vector<float> one(parts[part]), cut(parts[part]), back(parts[part]);
+        for (size_t i = 0; i < one.size(); i++) {
+            const state_piece p = {state_part(part), 0, i, 1};
+            ASSERT_EQ(backend->read_piece(a.opt.p, &p, &one[i]), LOPT_OK);
+        }
+        for (size_t at = 0, size = 1; at < cut.size(); at += size, size = size * 7 % 113 + 1) {
+            const state_piece p = {state_part(part), 0, at, std::min(size, cut.size() - at)};
+            ASSERT_EQ(backend->read_piece(a.opt.p, &p, &cut[at]), LOPT_OK);
+            ASSERT_EQ(backend->write_piece(b.opt.p, &p, &cut[at]), LOPT_OK);
+        }
+        EXPECT_EQ(cut, one) << part;
+        for (size_t i = 0; i < one.size(); i++) {
+            const state_piece p = {state_part(part), 0, i, 1};
+            ASSERT_EQ(backend->read_piece(b.opt.p, &p, &back[i]), LOPT_OK);
+        }
+        EXPECT_EQ(back, one) << part;
+    }
 }
 
 TEST(State, RefusesMoreStepsThanThereCanBe) {
