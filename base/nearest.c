@@ -29,7 +29,7 @@ static size_t edit_distance(const char *a, const char *b) {
 const char *lopt_nearest_name(const char *wrong, const char *const *names, size_t n) {
     const char *best = "";
     size_t best_distance = (size_t)-1;
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; wrong && i < n; i++) {
         size_t distance = edit_distance(wrong, names[i]);
         if (distance < best_distance) {
             best_distance = distance;

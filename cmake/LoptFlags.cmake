@@ -5,8 +5,12 @@ set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 set(CMAKE_C_VISIBILITY_PRESET hidden)
 set(CMAKE_CXX_VISIBILITY_PRESET hidden)
 set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
-set(CMAKE_C_FLAGS_RELEASE "-O3 -g1")
-set(CMAKE_CXX_FLAGS_RELEASE "-O1 -fstrict-aliasing -g1") # tests alone are C++: as fast to run as with -O2, and much faster to compile
+if(CMAKE_C_FLAGS_RELEASE STREQUAL "-O3 -DNDEBUG") # CMake's own, and not the user's
+  set(CMAKE_C_FLAGS_RELEASE "-O3 -g1")
+endif()
+if(CMAKE_CXX_FLAGS_RELEASE STREQUAL "-O3 -DNDEBUG")
+  set(CMAKE_CXX_FLAGS_RELEASE "-O1 -fstrict-aliasing -g1") # tests alone are C++: as fast to run as with -O2, and much faster to compile
+endif()
 
 add_library(lopt_flags INTERFACE)
 target_include_directories(lopt_flags INTERFACE ${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/include)

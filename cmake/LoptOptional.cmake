@@ -1,6 +1,16 @@
 # What lopt can do without: looked for, reported, never required. CUDA is used where a toolkit with its compiler is found (LOPT_HAVE_CUDA:
 # cmake/LoptCuda.cmake); LOPT_HAVE_MPI and LOPT_HAVE_NCCL switch on the communicators (cmake/LoptComm.cmake).
 set(LOPT_CUDA AUTO CACHE STRING "Build the GPU kernels: AUTO (where there is a CUDA toolkit), ON, OFF")
+string(TOUPPER "${LOPT_CUDA}" wish)
+if(wish STREQUAL "AUTO")
+  set(LOPT_CUDA AUTO)
+elseif(wish MATCHES "^(1|ON|YES|TRUE|Y)$")
+  set(LOPT_CUDA ON)
+elseif(wish MATCHES "^(0|OFF|NO|FALSE|N|)$")
+  set(LOPT_CUDA OFF)
+else()
+  message(FATAL_ERROR "LOPT_CUDA is \"${LOPT_CUDA}\"; it must be AUTO, ON or OFF")
+endif()
 option(LOPT_MPI "Use MPI where it is found" ON)
 option(LOPT_NCCL "Use NCCL where its header is found, and CUDA's, whatever LOPT_CUDA is: it is for exchanges, not for kernels" ON)
 find_package(CUDAToolkit QUIET)

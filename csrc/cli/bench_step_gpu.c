@@ -89,7 +89,8 @@ static int shape_at(const bench_gpu_job *job, size_t i, bench_shape *out) {
     if (i >= job->num_params) return 0;
     const size_t n = (size_t)job->params[i];
     out->num_tensors = job->tensors < n ? job->tensors : n;
-    snprintf(out->name, sizeof out->name, out->num_tensors > 1 ? "in %zu" : "", out->num_tensors);
+    out->name[0] = 0;
+    if (out->num_tensors > 1) snprintf(out->name, sizeof out->name, "in %zu", out->num_tensors);
     for (size_t k = 0; k < out->num_tensors; k++) out->counts[k] = n / out->num_tensors + (k < n % out->num_tensors);
     return 1;
 }

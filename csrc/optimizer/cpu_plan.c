@@ -112,7 +112,7 @@ lopt_status cpu_plan(cpu_optimizer *opt) {
 void cpu_sum_log_lr(cpu_optimizer *opt) {
     const size_t C = (size_t)dims_state(opt->common.layout.dims);
 #ifdef _OPENMP
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) if (opt->num_chunks > 1)
 #endif
     for (size_t k = 0; k < opt->num_chunks; k++) {
         const chunk *c = &opt->chunks[k];

@@ -15,7 +15,8 @@ typedef struct greeting {
 } greeting;
 
 /* Where the share of `rank` begins when n things are spread over the ranks in neighbouring blocks. */
-static size_t share_begin(size_t n, int rank, int size) { return (size_t)((unsigned __int128)n * (unsigned)rank / (unsigned)size); }
+__extension__ typedef unsigned __int128 wide;
+static size_t share_begin(size_t n, int rank, int size) { return (size_t)((wide)n * (unsigned)rank / (unsigned)size); }
 static size_t share(size_t n, int rank, int size) { return share_begin(n, rank + 1, size) - share_begin(n, rank, size); }
 
 size_t shards_held(const shards *s, int rank) { return s->first[rank + 1] - s->first[rank]; }

@@ -9,8 +9,8 @@
  *              NULL. Everything passed in is copied unless the argument says otherwise; buffers stay the caller's.
  *   threads    Different objects may be used by different threads at once. One object is used by one thread at a time;
  *              lopt_last_error() is per thread. CPU work runs on OpenMP threads (OMP_NUM_THREADS), and no result depends
- *              on their number. GNU OpenMP's do not live on in a child of fork(): one that steps there waits for ever, if its
- *              parent has stepped on several; fork before the first step, or call omp_set_num_threads(1) there.
+ *              on their number. GNU OpenMP's do not live on in a child of fork(): one that makes, loads or steps an optimizer
+ *              there waits for ever, if its parent has done so on several; fork before, or call omp_set_num_threads(1) there.
  *   streams    `stream` is a cudaStream_t passed as void *, for device "cuda"; on "cpu" it must be NULL, and every call has
  *              finished its work when it returns. One optimizer is used by one stream at a time: another
  *              must wait for an event of the first (cudaStreamWaitEvent), or a step may give wrong numbers or never end.
@@ -136,7 +136,8 @@ LOPT_API void lopt_optimizer_free(lopt_optimizer *opt);
 /* ---- Tasks and meta-gradients ----------------------------------------------------------------------------------------- */
 
 /* A task of the user's own, by callbacks on host memory; each returns 0 for success, else the call ends with LOPT_ERR_TASK.
- * One `self` is never entered by two threads at once. Pointers are [num_tensors], counts[i] elements each. */
+ * One `self` is never entered by two threads at once. Pointers are [num_tensors], counts[i] elements each.
+ * A callback does not call lopt with its own task, which would wait for itself, and returns (no longjmp, no exception). */
 typedef struct lopt_task_ops {
     size_t struct_size;
     const char *name; /* copied */

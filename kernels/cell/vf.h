@@ -14,6 +14,9 @@
 #include <stdint.h>
 #include <string.h>
 
+#if defined(__FAST_MATH__)
+#error "lopt must not be compiled with -ffast-math or -Ofast: numbers that are none would be taken, and rounding be lost"
+#endif
 #if defined(VF_COARSE) && !defined(VF_FAST_LOG)
 #define VF_FAST_LOG
 #endif

@@ -46,6 +46,31 @@ for compiler in "$cc" "$cxx -x c++"; do
     for program in pc_shared pc_static; do "$scratch/$program"; done
 done
 
+echo "opened and closed again"
+$cc -Wall -Wextra -Werror $(pkg-config --cflags lopt) "$source/tests/install/reload.c" -ldl -o "$scratch/reload"
+OMP_NUM_THREADS=2 "$scratch/reload" "$libdir/liblopt.so" || fail "a program that closes the library ends with status $?"
+
+echo "found without what the static library needs, or said to be missing"
+cat >"$scratch/CMakeLists.txt" <<'EOF'
+cmake_minimum_required(VERSION 3.22)
+project(optional C)
+find_package(lopt QUIET)
+message(STATUS "found: ${lopt_FOUND}")
+EOF
+PKG_CONFIG_PATH='' PKG_CONFIG_LIBDIR=/nonexistent quietly cmake -S "$scratch" -B "$scratch/optional" -DCMAKE_PREFIX_PATH="$prefix"
+grep -q 'found: \(0\|FALSE\|1\|TRUE\)' "$scratch/log" || fail "find_package(lopt QUIET) does not say whether it has found it: $(cat "$scratch/log")"
+
+echo "directories that are absolute ones"
+lib=$scratch/absolute/lib
+quietly cmake -S "$source" -B "$scratch/build" -DLOPT_TESTS=OFF -DLOPT_CUDA=OFF -DCMAKE_INSTALL_PREFIX="$scratch/absolute" \
+    -DCMAKE_INSTALL_LIBDIR="$lib" -DCMAKE_INSTALL_INCLUDEDIR="$scratch/headers"
+[ "$(PKG_CONFIG_PATH=$scratch/build pkg-config --variable=includedir lopt)" = "$scratch/headers" ] || fail "lopt.pc has another INCLUDEDIR"
+[ "$(PKG_CONFIG_PATH=$scratch/build pkg-config --variable=datadir lopt)" = "$scratch/absolute/share/lopt" ] || fail "lopt.pc has another DATADIR"
+for wrong in -DLOPT_CUDA=perhaps -DLOPT_ISAS=avx512; do
+    ! cmake -S "$source" -B "$scratch/build" "$wrong" >"$scratch/log" 2>&1 || fail "cmake takes $wrong"
+    grep -q "it must be" "$scratch/log" || fail "cmake does not say what is wrong with $wrong: $(cat "$scratch/log")"
+done
+
 echo "headers alone, as C99 and C++11"
 for header in "$prefix"/include/lopt/*.h; do
     echo "#include <lopt/$(basename "$header")>" >"$scratch/only.c"
