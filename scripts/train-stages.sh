@@ -30,12 +30,18 @@ for config in $configs; do
     out=$dir/stage-$number
     [ $number -lt $stages ] || out=$dir
     echo "Stage $number of $stages: $config"
+    resume=""
+    began=$dir/stage-$number.from # a checksum of the weights that it began from
     if [ -e "$out/config.json" ]; then
-        "$lopt" train --out "$out" "$@" --resume
+        resume=--resume
+        if [ -e "$began" ] && [ "$(cksum <"$from")" != "$(cat "$began")" ]; then
+            echo "$out began from other weights than $from now has; remove its run and those of later stages to train them anew" >&2
+            exit 1
+        fi
+        from=$(sed -n 's/^ *"from": "\(..*\)",\{0,1\}$/\1/p' "$out/config.json") # as it was called then: the folder may have been moved
     elif [ -n "$from" ]; then
-        "$lopt" train --config "$config" --set "weights.from=$from" --out "$out" "$@"
-    else
-        "$lopt" train --config "$config" --out "$out" "$@"
+        cksum <"$from" >"$began"
     fi
+    "$lopt" train --config "$config" ${from:+--set} ${from:+"weights.from=$from"} --out "$out" "$@" $resume
     from=$out/weights.safetensors
 done

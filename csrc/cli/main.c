@@ -1,8 +1,10 @@
 /* lopt: meta-trains, evaluates, measures and inspects learned optimizers. Each command is one file; this one only chooses. */
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli.h"
 #include "lopt/meta.h"
@@ -51,8 +53,16 @@ static int check_isa(void) {
                      lopt_nearest_name(wish, names, NAMES));
 }
 
+/* A file that is opened while one of the three is closed would take its place, and what is printed would go there. */
+static void open_standard_files(void) {
+    int file = 0;
+    while ((file = open("/dev/null", O_RDWR)) >= 0 && file <= STDERR_FILENO) {}
+    if (file > STDERR_FILENO) close(file);
+}
+
 int main(int argc, char **argv) {
     const char *names[COMMANDS];
+    open_standard_files();
     signal(SIGPIPE, SIG_IGN); /* a reader that goes away is an error of writing, not a death amid a job */
     signal(SIGXFSZ, SIG_IGN); /* a limit of file sizes, likewise */
     if (argc < 2) return cli_error(CLI_USAGE, "a command is missing: train, eval, bench, tasks or info; lopt --help explains them");

@@ -83,7 +83,7 @@ static lopt_status fill(eval_suite *s, const char *text) {
     for (size_t i = 0; i < SUITE_COUNT; i++)
         if (strcmp(text, suites[i].name) == 0) return add_families(s, suites[i].filter);
     LOPT_CHECK(
-        strpbrk(text, ":;") != NULL || is_family(text), LOPT_ERR_ARGUMENT,
+        strpbrk(text, ":;+(") != NULL || is_family(text), LOPT_ERR_ARGUMENT,
         "no suite and no task is called '%.60s'; did you mean '%s'? The suites are quick, digits, heldout and corpus, and tasks "
         "can be listed with ';' between them",
         text, nearest(text));

@@ -180,6 +180,8 @@ static lopt_status open_files(session *s) {
     LOPT_TRY_CLEANUP(files_write_text(config, text));
     LOPT_TRY_CLEANUP(metrics_open(metrics, s->trainer->iteration, &s->metrics));
     s->directory.begun = 1;
+    /* Those that were passed over are damaged, and must not count among the ones that are kept. */
+    if (s->options.resume) LOPT_TRY_CLEANUP(run_directory_prune(&s->directory, s->trainer->iteration));
     run_directory_tidy(&s->directory);
 cleanup:
     free(config);

@@ -55,6 +55,10 @@ lopt_status trained_mask(const config_list *patterns, const weight_layout *layou
                            "weights.trained: this optimizer has no weights \"%.64s\"; `lopt info FILE` lists the names",
                            patterns->item[i]);
     }
+    size_t trained = 0;
+    for (size_t i = 0; i < layout->count; i++) trained += out[i] != 0.0f;
+    LOPT_CHECK_CLEANUP(trained > 0, LOPT_ERR_CONFIG,
+                       "weights.trained leaves no weight to train; what is to be trained comes first, as in \"*;!*.bias\"");
     *mask = out;
     return LOPT_OK;
 cleanup:

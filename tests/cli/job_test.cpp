@@ -99,6 +99,20 @@ TEST(Job, ASecondSignalEndsAtOnce) {
     EXPECT_EQ(r.status, 128 + SIGINT);
 }
 
+// What is printed must not go into a file that has taken the place of a closed one.
+TEST(Job, StandardFilesMayBeClosed) {
+    ScratchDir dir;
+    const std::string command = LOPT_BINARY_DIR "/lopt", out = dir / "run";
+    std::string line = command;
+    for (const std::string &word : train(out)) line += " '" + word + "'";
+    EXPECT_EQ(std::system((line + " <&- >&- 2>&-").c_str()), 0);
+    std::istringstream metrics(read_file(out + "/metrics.jsonl"));
+    size_t lines = 0;
+    for (std::string text; std::getline(metrics, text); lines++) EXPECT_EQ(text.front(), '{') << text;
+    EXPECT_EQ(lines, 6u);
+    EXPECT_EQ(read_file(out + "/lock"), "");
+}
+
 TEST(Job, FullOutputIsAnError) {
     ScratchDir dir;
     ASSERT_EQ(lopt(train(dir / "run")).status, 0);

@@ -56,6 +56,7 @@ TEST(Suite, NamedOnesAreTheDefaultInstancesOfTheirFamilies) {
 TEST(Suite, ListsAreSplitAtSemicolonsAndTrimmed) {
     EXPECT_EQ(suite("quadratic:n=5; rosenbrock ;;ackley"), (std::vector<std::string>{"quadratic:n=5", "rosenbrock", "ackley"}));
     EXPECT_EQ(suite("rosenbrock"), std::vector<std::string>{"rosenbrock"});
+    EXPECT_EQ(suite("rosenbrock+quadratic"), std::vector<std::string>{"rosenbrock+quadratic"});
 }
 
 TEST(Suite, AnUnknownNameIsRefusedWithTheNearest) {

@@ -25,6 +25,16 @@ stages "$scratch/again" "$scratch/1.json" "$scratch/2.json"
 cmp "$scratch"/whole/checkpoint-*4.safetensors "$scratch"/again/checkpoint-*4.safetensors || fail "other bits after a stop between stages"
 cmp -s "$scratch/whole/stage-1/weights.safetensors" "$scratch/whole/weights.safetensors" && fail "the second stage changed nothing"
 grep -q "$scratch/whole/stage-1/weights.safetensors" "$scratch/whole/config.json" || fail "the second stage did not start from the first"
+stages "$scratch/again" "$scratch/1.json" "$scratch/2.json" # nothing is left to do
+refused() { # refused TEXT ARGUMENT...
+    text=$1
+    shift
+    ! "$source/scripts/train-stages.sh" "$@" >"$scratch/log" 2>&1 || fail "should be refused: $*"
+    grep -q "$text" "$scratch/log" || fail "nothing about '$text': $(cat "$scratch/log")"
+}
+sed 's/"iterations": 4/"iterations": 4, "seed": 9/' "$scratch/1.json" >"$scratch/other.json"
+refused seed "$scratch/again" "$scratch/other.json" "$scratch/2.json"
+refused "began from other weights" "$scratch/again" "$scratch/1.json" "$scratch/2.json" -- --set iterations=6 # of the first stage, which then has others
 ! "$source/scripts/train-stages.sh" >"$scratch/log" 2>&1 || fail "it should have asked for a configuration"
 grep -q Usage "$scratch/log" || fail "no usage: $(cat "$scratch/log")"
 ! "$source/scripts/train-stages.sh" "$scratch/none" -- --set iterations=1 >"$scratch/log" 2>&1 || fail "it should have asked for a configuration before --"

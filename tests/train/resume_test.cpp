@@ -69,6 +69,18 @@ TEST(Resume, DamagedCheckpointsAreNotKeptInPlaceOfWholeOnes) {
     for (unsigned whole : {6u, 7u}) EXPECT_TRUE(std::filesystem::exists(checkpoint_path(run, whole))) << whole;
 }
 
+TEST(Resume, OneThatWasPassedOverDoesNotOutliveAWholeOne) {
+    ScratchDir dir;
+    const std::string run = dir / "run";
+    std::vector<std::string> settings = with(small_run, "iterations=10");
+    settings.push_back("checkpoint.every=4");
+    ASSERT_EQ(train(run, settings).status, LOPT_OK) << lopt_last_error();
+    damage(checkpoint_path(run, 10));
+    ASSERT_EQ(train(run, {"iterations=11"}, 1).status, LOPT_OK) << lopt_last_error();
+    EXPECT_FALSE(std::filesystem::exists(checkpoint_path(run, 10)));
+    for (unsigned whole : {8u, 11u}) EXPECT_TRUE(std::filesystem::exists(checkpoint_path(run, whole))) << whole;
+}
+
 TEST(Resume, RefusesWhereAllCheckpointsAreGone) {
     ScratchDir dir;
     const std::string run = dir / "run";

@@ -74,6 +74,16 @@ TEST(TrainedWeights, MustExist) {
     }
 }
 
+TEST(TrainedWeights, MustBeSome) {
+    for (const std::string none : {"weights.trained=!*.bias", "weights.trained=*;!*"}) {
+        Bench b({none}, "param=2,tensor=2,global=2,attention=0");
+        float *mask = nullptr;
+        EXPECT_EQ(trained_mask(&b.c.weights_trained, &b.w.p->layout, &mask), LOPT_ERR_CONFIG);
+        EXPECT_NE(std::string(lopt_last_error()).find("no weight to train"), std::string::npos) << lopt_last_error();
+        EXPECT_EQ(mask, nullptr);
+    }
+}
+
 // The others get no gradient; backpropagation's for the trained ones is what it was.
 class TrainedEstimator : public ::testing::TestWithParam<const char *> {};
 TEST_P(TrainedEstimator, EstimatesForThemAlone) {
