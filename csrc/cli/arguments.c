@@ -21,9 +21,12 @@ typedef struct parse_job {
     int status;
 } parse_job;
 
+/* By its name, or by the letter that stands for it. */
 static const struct argp_option *find_option(const struct argp_option *options, const char *name, size_t length) {
-    for (const struct argp_option *o = options; o->name || o->doc; o++)
-        if (o->name && strlen(o->name) == length && strncmp(o->name, name, length) == 0) return o;
+    for (const struct argp_option *o = options; o->name || o->doc; o++) {
+        const int named = o->name && strlen(o->name) == length && strncmp(o->name, name, length) == 0;
+        if (named || (o->name && length == 1 && o->key == name[0])) return o;
+    }
     return NULL;
 }
 

@@ -7,6 +7,15 @@
 
 namespace {
 
+TEST(Cli, OptionsWithoutTheirValuesAreKnown) {
+    for (const char *option : {"--set", "-s"}) {
+        const Outcome r = lopt({"train", option});
+        EXPECT_EQ(r.status, 2);
+        EXPECT_TRUE(has(r.err, "option --set needs a value")) << r.err;
+    }
+    EXPECT_TRUE(has(lopt({"train", "-q"}).err, "unknown option -q"));
+}
+
 TEST(Cli, HelpOfEveryCommand) {
     for (const std::vector<std::string> &command : {std::vector<std::string>{},
                                                     {"train"},
