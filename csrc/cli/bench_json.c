@@ -40,7 +40,12 @@ static int write_file(const json_t *all, const char *path) {
 static int cannot_write(const char *path) { return cli_error(CLI_FAILED, "%s could not be written: %s", path, strerror(errno)); }
 
 int bench_check_json(const char *path) {
+    struct stat info;
     if (path == NULL) return CLI_DONE;
+    if (stat(path, &info) == 0 && S_ISDIR(info.st_mode)) {
+        errno = EISDIR;
+        return cannot_write(path);
+    }
     if (is_special(path)) return access(path, W_OK) == 0 ? CLI_DONE : cannot_write(path);
     char *beside = beside_of(path);
     FILE *f = beside ? fopen(beside, "we") : NULL;

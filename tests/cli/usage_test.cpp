@@ -7,6 +7,15 @@
 
 namespace {
 
+TEST(Cli, BenchmarksDoNotBeginWhereTheirNumbersCannotBeWritten) {
+    for (const char *path : {"/tmp", "/nonexistent/x.json"}) {
+        const Outcome r = lopt({"bench", "step", "--params", "1k", "--seconds", "30", "--json", path});
+        EXPECT_EQ(r.status, 1);
+        EXPECT_EQ(r.out, "");
+        EXPECT_TRUE(has(r.err, path)) << r.err;
+    }
+}
+
 TEST(Cli, OptionsWithoutTheirValuesAreKnown) {
     for (const char *option : {"--set", "-s"}) {
         const Outcome r = lopt({"train", option});
