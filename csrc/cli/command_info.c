@@ -94,7 +94,7 @@ static double bytes_per_parameter(const char *weights_options, size_t n, size_t 
 static int show_build(void) {
     const size_t n = 4000000;
     printf("lopt %s\n", lopt_version());
-    printf("  instruction set    %s (the best here that the build has; LOPT_ISA lowers it)\n", lopt_isa());
+    printf("  instruction set    %s (LOPT_ISA=avx2 or baseline takes a lesser one)\n", lopt_isa());
     printf("  threads            %d (OMP_NUM_THREADS)\n", cli_threads());
     const int gpu = lopt_device_available("cuda") == LOPT_OK;
     printf("  devices            cpu; cuda: %s\n", gpu ? "yes" : lopt_last_error());

@@ -142,17 +142,27 @@ TEST(State, RefusesWhatDoesNotBelong) {
     EXPECT_EQ(lopt_optimizer_load(swapped_sizes.opt.p, path.c_str()), LOPT_ERR_FORMAT);
 }
 
+// Two optimizers that are as far as each other, and the state of the first in a file.
+struct SavedTwin {
+    ScratchDir dir;
+    Model a, same;
+    const std::string path = dir / "s";
+    std::string good;
+    explicit SavedTwin(const std::vector<size_t> &sizes, const char *options = nullptr) : a(sizes, options), same(sizes, options) {
+        for (Model *m : {&a, &same}) {
+            EXPECT_EQ(m->create(), LOPT_OK) << lopt_last_error();
+            m->run(0, 2);
+        }
+        EXPECT_EQ(lopt_optimizer_save(a.opt.p, path.c_str()), LOPT_OK) << lopt_last_error();
+        good = read_file(path);
+    }
+};
+
 // Whoever wrote them: steps would make numbers of them, and updates that look like any others.
 TEST(State, RefusesNumbersThatAreNone) {
-    ScratchDir dir;
-    Model a({30, 20}), same({30, 20});
-    ASSERT_EQ(a.create(), LOPT_OK);
-    ASSERT_EQ(same.create(), LOPT_OK);
-    a.run(0, 2);
-    same.run(0, 2);
-    const std::string path = dir / "s";
-    ASSERT_EQ(lopt_optimizer_save(a.opt.p, path.c_str()), LOPT_OK);
-    const std::string good = read_file(path);
+    SavedTwin t({30, 20});
+    Model &a = t.a, &same = t.same;
+    const std::string &path = t.path, &good = t.good;
     for (const char *tensor : {"hidden.1", "gradient_average.0", "mean_square.1", "log_lr.0", "tensor_state.1", "global_state"})
         for (const float wrong : {NAN, INFINITY, -INFINITY}) {
             write_file(path, number_changed(good, tensor, 5, wrong));
@@ -241,15 +251,9 @@ TEST(State, WhatNoLoadWouldTakeIsNotSaved) {
 }
 
 TEST(State, DamageIsNoticedAndNothingChanges) {
-    ScratchDir dir;
-    Model a({9}, "param=3,tensor=2,global=2,scales=2"), same({9}, "param=3,tensor=2,global=2,scales=2");
-    ASSERT_EQ(a.create(), LOPT_OK);
-    ASSERT_EQ(same.create(), LOPT_OK);
-    a.run(0, 2);
-    same.run(0, 2);
-    const std::string path = dir / "s";
-    ASSERT_EQ(lopt_optimizer_save(a.opt.p, path.c_str()), LOPT_OK);
-    const std::string good = read_file(path);
+    SavedTwin t({9}, "param=3,tensor=2,global=2,scales=2");
+    Model &a = t.a, &same = t.same;
+    const std::string &path = t.path, &good = t.good;
     for (size_t bit = 0; bit < good.size() * 8; bit += 3) {
         std::string bad = good;
         bad[bit / 8] = char(bad[bit / 8] ^ (1 << (bit % 8)));
