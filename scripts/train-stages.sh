@@ -20,6 +20,9 @@ shift "$stages"
 [ $# = 0 ] || shift # --
 [ $stages -gt 0 ] || { usage >&2; exit 2; }
 
+# Of the numbers, which stand behind a header and its length: the header says how many iterations were asked for, too.
+checksum_of() { tail -c "+$(($(od -An -tu8 -N8 "$1") + 9))" "$1" | cksum; }
+
 number=0
 from=""
 IFS='
@@ -34,13 +37,13 @@ for config in $configs; do
     began=$dir/stage-$number.from # a checksum of the weights that it began from
     if [ -e "$out/config.json" ]; then
         resume=--resume
-        if [ -e "$began" ] && [ "$(cksum <"$from")" != "$(cat "$began")" ]; then
+        if [ -e "$began" ] && [ "$(checksum_of "$from")" != "$(cat "$began")" ]; then
             echo "$out began from other weights than $from now has; remove its run and those of later stages to train them anew" >&2
             exit 1
         fi
         from=$(sed -n 's/^ *"from": "\(..*\)",\{0,1\}$/\1/p' "$out/config.json") # as it was called then: the folder may have been moved
     elif [ -n "$from" ]; then
-        cksum <"$from" >"$began"
+        checksum_of "$from" >"$began"
     fi
     "$lopt" train --config "$config" ${from:+--set} ${from:+"weights.from=$from"} --out "$out" "$@" $resume
     from=$out/weights.safetensors

@@ -26,6 +26,7 @@ cmp "$scratch"/whole/checkpoint-*4.safetensors "$scratch"/again/checkpoint-*4.sa
 cmp -s "$scratch/whole/stage-1/weights.safetensors" "$scratch/whole/weights.safetensors" && fail "the second stage changed nothing"
 grep -q "$scratch/whole/stage-1/weights.safetensors" "$scratch/whole/config.json" || fail "the second stage did not start from the first"
 stages "$scratch/again" "$scratch/1.json" "$scratch/2.json" # nothing is left to do
+stages "$scratch/again" "$scratch/1.json" "$scratch/2.json" -- --set iterations=3 # nor if less is asked for
 refused() { # refused TEXT ARGUMENT...
     text=$1
     shift
